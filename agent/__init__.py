@@ -1,0 +1,1 @@
+"""aispool: the host agent, the tools it drives, and the command line."""

@@ -1,0 +1,1 @@
+"""The workspace protocol on disk: names, records, atomic files, claims and results."""
