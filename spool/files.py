@@ -1,0 +1,212 @@
+"""Files that are whole or absent, whatever dies: the only module that writes into a workspace.
+
+Put   = temporary dotfile in the same folder, write, fsync, rename, fsync of the folder.
+Move  = rename, fsync of the destination folder, fsync of the source folder.
+Both orders are those of "All File Systems Are Not Created Equal" (OSDI 2014): a rename without
+fsync leaves an empty file after a power cut.
+
+Standard library only: the wrapper imports this module without site-packages.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+FOLDER_MODE = 0o700
+FILE_MODE = 0o600
+
+
+class NotRegularError(OSError):
+    """The path is a link, a folder, a FIFO or a device where a regular file was expected."""
+
+
+class TooLargeError(OSError):
+    """The file is larger than the caller reads."""
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make the names in a folder survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a private folder and its parents durable; an existing one is left as it is."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    try:
+        folder.mkdir(mode=FOLDER_MODE)
+    except FileExistsError:
+        if not folder.is_dir():
+            raise
+    fsync_folder(folder.parent)
+
+
+def write_all(descriptor: int, content: bytes) -> None:
+    """Write every byte: write(2) may take fewer."""
+    view = memoryview(content)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _write_temporary(target: Path, content: bytes) -> Path:
+    temporary = target.with_name(f".{target.name[:100]}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+    try:
+        try:
+            write_all(descriptor, content)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    return temporary
+
+
+def put(target: Path, content: bytes, *, durable: bool = True) -> None:
+    """Replace a file at once and for good.
+
+    Args:
+        target: its folder exists.
+        content: the whole file.
+        durable: False skips the folder's fsync, for what is only information.
+
+    Raises:
+        OSError: nothing was changed.
+    """
+    temporary = _write_temporary(target, content)
+    try:
+        temporary.replace(target)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    if durable:
+        fsync_folder(target.parent)
+
+
+def put_new(target: Path, content: bytes) -> None:
+    """Create a file at once and for good, never replacing one.
+
+    Raises:
+        FileExistsError: the name is taken; nothing was changed.
+        OSError: nothing was changed.
+    """
+    temporary = _write_temporary(target, content)
+    try:
+        os.link(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    fsync_folder(target.parent)
+
+
+def move(source: Path, target: Path) -> None:
+    """Rename a file or a folder for good.
+
+    Raises:
+        FileNotFoundError: another was faster, or a folder is missing.
+        OSError: the target is a folder that is not empty, or lies on another file system.
+    """
+    source.rename(target)
+    fsync_folder(target.parent)
+    if source.parent != target.parent:
+        fsync_folder(source.parent)
+
+
+def remove(path: Path) -> None:
+    """Remove a file for good; one that is gone already is fine."""
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return
+    fsync_folder(path.parent)
+
+
+@contextmanager
+def open_regular(path: Path) -> Iterator[int]:
+    """Open a regular file for reading, never following a link, never blocking on a FIFO.
+
+    Raises:
+        NotRegularError: it is something else.
+        OSError: it cannot be opened.
+    """
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+    before = path.lstat()
+    if not stat.S_ISREG(before.st_mode):
+        raise NotRegularError(f"{path} is {kind_of(before.st_mode)}, not a regular file")
+    descriptor = os.open(path, flags)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise NotRegularError(f"{path} is not a regular file")
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def kind_of(mode: int) -> str:
+    """Name a file type for people, with its article."""
+    names = {
+        stat.S_IFLNK: "a symbolic link",
+        stat.S_IFDIR: "a folder",
+        stat.S_IFIFO: "a FIFO",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFCHR: "a device",
+        stat.S_IFBLK: "a device",
+    }
+    return names.get(stat.S_IFMT(mode), "a regular file")
+
+
+def read_descriptor(descriptor: int, limit_bytes: int) -> bytes:
+    """Read an open file from its start.
+
+    Raises:
+        TooLargeError: it holds more than the limit; nothing beyond it was read.
+    """
+    chunks: list[bytes] = []
+    offset = 0
+    while chunk := os.pread(descriptor, min(1 << 20, limit_bytes + 1 - offset), offset):
+        chunks.append(chunk)
+        offset += len(chunk)
+        if offset > limit_bytes:
+            raise TooLargeError(f"larger than {limit_bytes} bytes")
+    return b"".join(chunks)
+
+
+def read_regular(path: Path, limit_bytes: int = 64 << 20) -> bytes:
+    """Read a regular file without following a link.
+
+    Raises:
+        NotRegularError: it is something else.
+        TooLargeError: it holds more than the limit.
+        OSError: it cannot be read.
+    """
+    with open_regular(path) as descriptor:
+        return read_descriptor(descriptor, limit_bytes)
+
+
+def no_writer_holds(descriptor: int) -> bool | None:
+    """Tell whether nobody has the open file open for writing; None where the kernel cannot say.
+
+    A read lease (fcntl(2) F_SETLEASE) is granted only then. It is refused to those who do not own the
+    file and on most network file systems: there the caller watches size and ctime instead.
+    """
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    return True
