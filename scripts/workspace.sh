@@ -1,0 +1,65 @@
+# shellcheck shell=sh
+# What the scripts beside this one share; it is sourced, never run, with `scripts` set to its folder.
+# shellcheck disable=SC2154 # the sourcing script sets it
+
+# The comment at the head of a script is its help: one text, never two.
+usage() {
+    sed -n '2,/^$/s/^# \{0,1\}//p' "$0"
+}
+
+fail() {
+    printf '%s: %s\n' "${0##*/}" "$*" >&2
+    exit 1
+}
+
+misuse() {
+    printf '%s: %s (try --help)\n' "${0##*/}" "$*" >&2
+    exit 2
+}
+
+# AISPOOL_WORKSPACE, else the workspace this script was copied into, else ~/ai-workspace.
+find_workspace() {
+    if [ -n "${AISPOOL_WORKSPACE:-}" ]; then
+        printf '%s\n' "$AISPOOL_WORKSPACE"
+    elif [ -f "$scripts/../VERSION" ]; then
+        (cd "$scripts/.." && pwd -P)
+    else
+        printf '%s\n' "${HOME:?is not set}/ai-workspace"
+    fi
+}
+
+need_workspace() {
+    workspace=$(find_workspace) || exit 1
+    [ -f "$workspace/VERSION" ] ||
+        fail "$workspace is no workspace: run setup-ai-protocol.sh, or name one in AISPOOL_WORKSPACE"
+}
+
+# Where `aispool` is, also for cron and ssh, whose PATH is short; fails when it is not installed.
+find_aispool() {
+    command -v aispool && return
+    for place in "$HOME/.local/bin/aispool" "${XDG_DATA_HOME:-$HOME/.local/share}/aispool/venv/bin/aispool"; do
+        [ -x "$place" ] && printf '%s\n' "$place" && return
+    done
+    return 1
+}
+
+# The protocol's rule for ids, which keeps a name harmless in a path, in a tmux target and in a shell.
+check_name() {
+    case $2 in
+        [!A-Za-z0-9]* | *[!A-Za-z0-9._-]* | '') misuse "$1 must be letters, digits, dots, dashes or underscores: '$2'" ;;
+    esac
+    [ "${#2}" -le 100 ] || misuse "$1 is longer than 100 characters"
+}
+
+# Sets `target` and `port` from user@host[:port]; a leading dash would be an option of ssh.
+parse_host() {
+    target=${1%%:*}
+    port=22
+    case $1 in *:*) port=${1#*:} ;; esac
+    case $target in
+        [!A-Za-z0-9_]* | *[!A-Za-z0-9@._-]* | *@*@* | *@ | *@[.-]* | '') return 1 ;;
+    esac
+    case $port in
+        *[!0-9]* | '' | ??????*) return 1 ;;
+    esac
+}
