@@ -1,0 +1,1 @@
+"""Files that ship with the package: samples of the configuration, and in a wheel scripts/ and systemd/."""
