@@ -51,15 +51,53 @@ check_name() {
     [ "${#2}" -le 100 ] || misuse "$1 is longer than 100 characters"
 }
 
+# An agent lives as long as it holds its lock; looking it up in the kernel's list disturbs nobody.
+agent_runs() {
+    for lock in "$workspace"/sessions/.agent-*/lock; do
+        [ -e "$lock" ] && grep -q " FLOCK .*:$(stat -c %i -- "$lock") " /proc/locks && return
+    done
+    return 1
+}
+
+# The tmux sessions of the person, then those of the agent, one a line; nothing when there are none.
+list_sessions() {
+    command -v tmux > /dev/null || return 0
+    tmux list-sessions 2> /dev/null
+    for socket in "$workspace/.aispool.tmux" "/tmp/tmux-$(id -u)"/aispool-*; do
+        [ -S "$socket" ] && tmux -S "$socket" list-sessions 2> /dev/null
+    done
+    return 0
+}
+
 # Sets `target` and `port` from user@host[:port]; a leading dash would be an option of ssh.
 parse_host() {
     target=${1%%:*}
-    port=22
-    case $1 in *:*) port=${1#*:} ;; esac
+    port=
     case $target in
         [!A-Za-z0-9_]* | *[!A-Za-z0-9@._-]* | *@*@* | *@ | *@[.-]* | '') return 1 ;;
     esac
+    case $1 in
+        *:*) port=${1#*:} ;;
+        *) return 0 ;;
+    esac
     case $port in
         *[!0-9]* | '' | ??????*) return 1 ;;
+    esac
+}
+
+# run_ssh TIMEOUT_S SSH_ARGUMENT...: never asks, never hangs (0: no limit); AISPOOL_SSH_CONFIG names another
+# ssh_config. --foreground lets ssh keep the terminal, and the process group by which it is ended.
+run_ssh() {
+    limit_s=$1
+    shift
+    timeout --foreground --kill-after=5 "$limit_s" ssh ${AISPOOL_SSH_CONFIG:+-F "$AISPOOL_SSH_CONFIG"} \
+        -o BatchMode=yes -o ServerAliveInterval=60 ${port:+-p "$port"} "$@"
+}
+
+# Where the workspace lies on other hosts: a path that needs no quoting there, relative to the home folder.
+remote_workspace() {
+    remote=${AISPOOL_REMOTE_WORKSPACE:-ai-workspace}
+    case $remote in
+        -* | *[!A-Za-z0-9._/-]*) fail "AISPOOL_REMOTE_WORKSPACE may hold letters, digits, and . _ / - only: '$remote'" ;;
     esac
 }
