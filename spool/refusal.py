@@ -19,7 +19,7 @@ class Refusal:
         remedy: what the person does next.
         field: the task's field, dotted.
         place: line, column and byte in the file.
-        complete: False when the file may simply not be finished yet.
+        final: False when later bytes may mend it, so that it is looked at again for a while.
         task_id: the id that the file asked for.
         duplicate_of: where the first file of the same id is.
     """
@@ -28,7 +28,7 @@ class Refusal:
     remedy: str
     field: str | None = None
     place: Place | None = None
-    complete: bool = True
+    final: bool = True
     task_id: str | None = None
     duplicate_of: str | None = None
 

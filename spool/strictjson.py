@@ -29,20 +29,18 @@ class Place:
 class StrictJSONError(ValueError):
     """The bytes are not one strict JSON object."""
 
-    def __init__(self, what: str, remedy: str, place: Place | None = None, *, complete: bool = True) -> None:
+    def __init__(self, what: str, remedy: str, place: Place | None = None) -> None:
         """Keep what is wrong, what to do, and where.
 
         Args:
             what: the problem, as a part of a sentence.
             remedy: what the person does next.
             place: where it is, when one place is to blame.
-            complete: False when the file may simply not be finished yet.
         """
         super().__init__(what)
         self.what = what
         self.remedy = remedy
         self.place = place
-        self.complete = complete
 
 
 def place_at(content: bytes, byte: int) -> Place:
@@ -79,7 +77,7 @@ def parse_object(content: bytes, max_depth: int = MAX_DEPTH) -> dict[str, Any]:
 
 def _decode(content: bytes) -> str:
     if not content.strip():
-        raise StrictJSONError("the file is empty", "write the task into it again", complete=False)
+        raise StrictJSONError("the file is empty", "write the task into it again")
     if content.startswith(b"\xef\xbb\xbf"):
         raise StrictJSONError(
             "it starts with a byte order mark", "save it as UTF-8 without BOM", place_at(content, 0)
@@ -91,15 +89,11 @@ def _decode(content: bytes) -> str:
             "it holds NUL bytes, as a copy onto a full disk leaves them",
             "free some space and copy it again",
             place_at(content, nul),
-            complete=False,
         )
     try:
         return content.decode()
     except UnicodeDecodeError as error:
-        cut = error.end >= len(content) and error.reason == "unexpected end of data"
-        raise StrictJSONError(
-            "it is not UTF-8", "save it as UTF-8", place_at(content, error.start), complete=not cut
-        ) from None
+        raise StrictJSONError("it is not UTF-8", "save it as UTF-8", place_at(content, error.start)) from None
 
 
 def _check_tokens(content: bytes, max_depth: int) -> None:
@@ -147,6 +141,5 @@ def _explain(content: bytes, text: str, error: json.JSONDecodeError) -> StrictJS
             f"the file ends in the middle ({error.msg})",
             "its upload was cut off, or its writer died: copy it again",
             place_at(content, byte),
-            complete=False,
         )
     return StrictJSONError(f"it is not JSON: {error.msg}", "mend it there", place_at(content, byte))

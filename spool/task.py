@@ -132,10 +132,7 @@ class Task(BaseModel):
     tool: Name
     command: StrictStr = ""
     parameters: dict[StrictStr, Any] = Field(default_factory=dict)
-    priority: (
-        Literal["critical", "high", "normal", "low"]
-        | Annotated[StrictInt, Field(ge=-MAX_PRIORITY, le=MAX_PRIORITY)]
-    ) = "normal"
+    priority: Annotated[int | str, BeforeValidator(_check_priority)] = "normal"
     retry_policy: RetryPolicy = RetryPolicy()
     timeout: Seconds | None = None
     waiting_timeout: Seconds = 86400.0
@@ -203,7 +200,7 @@ def parse_task(content: bytes) -> tuple[Task, tuple[str, ...]] | Refusal:
     try:
         raw = parse_object(content)
     except StrictJSONError as error:
-        return Refusal(error.what, error.remedy, place=error.place, complete=error.complete)
+        return Refusal(error.what, error.remedy, place=error.place, final=False)
     if (problem := _unencodable(raw, "")) is not None:
         return problem
     known, warnings = _set_unknown_aside(raw)

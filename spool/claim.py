@@ -1,0 +1,179 @@
+"""Taking a task so that nobody else has it.
+
+claim   = make sessions/.agent-NAME/ID/source/, rename tasks/NAME.json into it (the rename is the claim;
+          the agent's lock tells whether it lives), bring NAME.files along.
+publish = rename sessions/.agent-NAME/ID to sessions/ID, then look for results/ID and its tombstone.
+
+An id is taken once: sessions/ID cannot be published twice (rename(2) refuses a folder that is not
+empty), and a task leaves sessions/ only into results/, so whoever has published and then finds no
+result is the first. A claim that was not published has never been launched; its folder may be renamed
+into another agent's, and then the first agent's next step fails with ENOENT and it lets go.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from spool.files import fsync_folder, make_folder, move, remove
+from spool.names import FILES_SUFFIX, WHY_SUFFIX, stem_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from spool.workspace import Workspace
+
+SOURCE = "source"
+FILES = "files"
+TASK = "task.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A task that is ours and was not published yet."""
+
+    task_id: str
+    folder: Path
+
+    @property
+    def source(self) -> Path | None:
+        """Return the dropped file, or None when the claim was made of a result."""
+        try:
+            return next((self.folder / SOURCE).iterdir(), None)
+        except FileNotFoundError:
+            return None
+
+    @property
+    def files(self) -> Path:
+        """Return the folder of what came with the task; it may be missing."""
+        return self.folder / FILES
+
+
+def claim(workspace: Workspace, agent: str, dropped: Path, task_id: str) -> Claim | None:
+    """Take one dropped file; None when it is gone.
+
+    Raises:
+        FileExistsError: this agent has a claim of this id.
+        OSError: the workspace is unwritable, or spans two file systems.
+    """
+    folder = workspace.agent(agent) / task_id
+    folder.mkdir(mode=0o700)
+    source = folder / SOURCE
+    source.mkdir(mode=0o700)
+    try:
+        dropped.rename(source / dropped.name)
+    except FileNotFoundError:
+        shutil.rmtree(folder)
+        return None
+    mine = Claim(task_id, folder)
+    bring_files(workspace, mine, dropped)
+    fsync_folder(source)
+    fsync_folder(folder)
+    fsync_folder(folder.parent)
+    fsync_folder(dropped.parent)
+    return mine
+
+
+def bring_files(workspace: Workspace, mine: Claim, dropped: Path) -> None:
+    """Move NAME.files of a claimed NAME.json into the claim; doing it again after a kill is fine."""
+    stem = stem_of(dropped.name)
+    if not mine.files.exists():
+        for place in (dropped.parent, workspace.tasks, workspace.held):
+            try:
+                (place / f"{stem}{FILES_SUFFIX}").rename(mine.files)
+                break
+            except FileNotFoundError:
+                continue
+    dropped.with_name(f"{stem}{WHY_SUFFIX}").unlink(missing_ok=True)
+
+
+def give_back(workspace: Workspace, mine: Claim) -> bool:
+    """Put a claimed file back into the drop folder; False when its name is taken there again."""
+    source = mine.source
+    if source is None:
+        shutil.rmtree(mine.folder)
+        return True
+    target = workspace.tasks / source.name
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        if not target.samefile(source):
+            return False
+    if mine.files.exists():
+        mine.files.rename(workspace.tasks / f"{stem_of(source.name)}{FILES_SUFFIX}")
+    fsync_folder(workspace.tasks)
+    # link before discard: a crash between leaves two names of one inode, and giving back runs again
+    discard(mine)
+    return True
+
+
+def discard(mine: Claim) -> None:
+    """Remove a claim whose task lies elsewhere."""
+    shutil.rmtree(mine.folder)
+    fsync_folder(mine.folder.parent)
+
+
+def publish(workspace: Workspace, mine: Claim) -> Path | None:
+    """Make a claim a session; None when the id is taken, the claim then lies where it lay.
+
+    Raises:
+        FileNotFoundError: another agent took the claim over.
+        OSError: the workspace is unwritable.
+    """
+    session = workspace.sessions / mine.task_id
+    try:
+        move(mine.folder, session)
+    except OSError as error:
+        if error.errno in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}:
+            return None
+        raise
+    if is_over(workspace, mine.task_id):
+        move(session, mine.folder)
+        return None
+    return session
+
+
+def is_over(workspace: Workspace, task_id: str) -> bool:
+    """Tell whether the id has a result, or had one that was pruned."""
+    return os.path.lexists(workspace.results / task_id) or (workspace.tombstones / task_id).exists()
+
+
+def take_over(workspace: Workspace, agent: str, other: Path) -> Claim | None:
+    """Take another agent's unpublished claim; None when it or a third one was faster."""
+    target = workspace.agent(agent) / other.name
+    make_folder(target.parent)
+    try:
+        move(other, target)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if error.errno in {errno.ENOTEMPTY, errno.EEXIST}:
+            return None
+        raise
+    return Claim(other.name, target)
+
+
+def claims_of(folder: Path) -> list[Claim]:
+    """Return the unpublished claims in one agent's folder."""
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(e.name for e in entries if e.is_dir(follow_symlinks=False))
+    except FileNotFoundError:
+        return []
+    return [Claim(name, folder / name) for name in names if name not in AGENT_FOLDERS]
+
+
+AGENT_FOLDERS = frozenset({".bell", ".outbox"})
+"""Folders of an agent that are not claims; ids never start with a dot."""
+
+
+def reclaim_result(workspace: Workspace, agent: str, task_id: str) -> Claim | None:
+    """Take a finished task to run it again; None when it is gone, or another agent was faster."""
+    mine = take_over(workspace, agent, workspace.results / task_id)
+    if mine is not None:
+        # a pruning that was cut off may have left one; it would make the next publishing a duplicate
+        remove(workspace.tombstones / task_id)
+    return mine

@@ -1,0 +1,138 @@
+"""Results: finishing a task, publishing its answer, and pruning without forgetting.
+
+A result is written first and its folder renamed second, so that a reader of results/ sees it whole; a
+crash between the two is finished by recovery. A pruned result leaves a tombstone, written before its
+folder goes, so that a repeated delivery of its id is still a duplicate.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+from spool.attempt import attempts_of
+from spool.claim import TASK
+from spool.files import fsync_folder, make_folder, move, put_new, read_regular, remove
+from spool.names import is_task_id
+from spool.records import Result, Tombstone
+from spool.task import AcceptedTask
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from spool.workspace import Workspace
+
+RESULT = "result.json"
+STATUS = "status.json"
+RETRY = "retry"
+CANCEL = "cancel"
+
+
+def finish(workspace: Workspace, folder: Path, result: Result) -> Path:
+    """Write the result into a session or a claim and move it to results/.
+
+    Raises:
+        OSError: nothing was lost; call again.
+    """
+    result.write(folder / RESULT)
+    return move_finished(workspace, folder)
+
+
+def move_finished(workspace: Workspace, folder: Path) -> Path:
+    """Move a folder that holds its result to results/."""
+    (folder / STATUS).unlink(missing_ok=True)
+    target = workspace.results / folder.name
+    move(folder, target)
+    return target
+
+
+def reopen(folder: Path) -> None:
+    """Make a claimed result ready for another run: its old result becomes a part of its last attempt."""
+    attempts = attempts_of(folder)
+    if (folder / RESULT).exists():
+        if attempts:
+            move(folder / RESULT, attempts[-1].folder / RESULT)
+        else:
+            move(folder / RESULT, folder / "result.before.json")
+    # the request goes last: until then a killed reopening is known for what it is
+    remove(folder / CANCEL)
+    remove(folder / RETRY)
+
+
+def read_task(folder: Path) -> AcceptedTask | None:
+    """Return the validated copy in a session's or a result's folder."""
+    try:
+        content = read_regular(folder / TASK)
+    except FileNotFoundError:
+        return None
+    return AcceptedTask.model_validate_json(content)
+
+
+def read_result(workspace: Workspace, task_id: str) -> Result | None:
+    """Return a task's result, or None while it has none."""
+    return Result.read(workspace.results / task_id / RESULT)
+
+
+def read_tombstone(workspace: Workspace, task_id: str) -> Tombstone | None:
+    """Return what is left of a pruned result."""
+    return Tombstone.read(workspace.tombstones / task_id)
+
+
+def output_problem(workspace: Workspace, name: str) -> str | None:
+    """Return why results/NAME cannot be made as a task's output, or None."""
+    if os.path.lexists(workspace.results / name):
+        return f"results/{name} exists already"
+    if (workspace.tombstones / name).exists() or next(places_of_session(workspace, name), None):
+        return f"results/{name} is where the result of the task {name} goes"
+    return None
+
+
+def place_output(workspace: Workspace, name: str, content: bytes) -> str | None:
+    """Write the final answer as results/NAME; None when it is there, else why it is not.
+
+    It is never a folder's place: whoever publishes a session of this name looks for the file after it,
+    and we look for the session after the file is made, so that at least one of both sees the other.
+    """
+    target = workspace.results / name
+    try:
+        put_new(target, content)
+    except FileExistsError:
+        if target.is_file() and not target.is_symlink() and read_regular(target, 1 << 40) == content:
+            return None
+        return f"results/{name} exists already"
+    if next(places_of_session(workspace, name), None):
+        remove(target)
+        return f"results/{name} is where the result of the task {name} goes"
+    return None
+
+
+def places_of_session(workspace: Workspace, task_id: str) -> Iterator[Path]:
+    """Yield the folders in which a task of this id is claimed or in session."""
+    if not is_task_id(task_id):
+        return
+    if (session := workspace.sessions / task_id).is_dir():
+        yield session
+    for agent in workspace.agents():
+        if (claim := agent / task_id).is_dir():
+            yield claim
+
+
+def prune(workspace: Workspace, result: Result, source_sha256: str) -> None:
+    """Remove a result, leaving its tombstone."""
+    make_folder(workspace.tombstones)
+    tombstone = Tombstone(
+        task_id=result.task_id,
+        state=result.state,
+        source_sha256=source_sha256,
+        finished_at=result.finished_at,
+    )
+    tombstone.write(workspace.tombstones / result.task_id)
+    doomed = workspace.tombstones / f".{result.task_id}.pruned"
+    if doomed.exists():
+        shutil.rmtree(doomed)
+    # out of results/ at once, so that no reader sees half a result
+    move(workspace.results / result.task_id, doomed)
+    shutil.rmtree(doomed)
+    fsync_folder(workspace.tombstones)

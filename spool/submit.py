@@ -1,0 +1,150 @@
+"""Dropping a task as a client: files first, then the JSON under a name that nobody has.
+
+It needs no running agent: dropping is writing a file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from spool.files import fsync_folder, make_folder, put_new
+from spool.names import (
+    FILES_SUFFIX,
+    MAX_TASK_NAME_BYTES,
+    TASK_SUFFIX,
+    given_id,
+    new_ulid,
+    with_suffix_number,
+)
+from spool.refusal import Refusal
+from spool.strictjson import StrictJSONError, parse_object
+from spool.task import parse_task
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from spool.workspace import Workspace
+
+
+def with_id(content: bytes, stem: str) -> tuple[bytes, str] | Refusal:
+    """Return the task's bytes and its id; a task without one gets one, so that the client can follow it.
+
+    Args:
+        content: a task file, as a person wrote it.
+        stem: the readable part of a given id.
+    """
+    parsed = parse_task(content)
+    if isinstance(parsed, Refusal):
+        return parsed
+    task, _warnings = parsed
+    if task.task_id is not None:
+        return content, task.task_id
+    try:
+        fields: dict[str, Any] = parse_object(content)
+    except StrictJSONError as error:
+        return Refusal(error.what, error.remedy, place=error.place)
+    task_id = given_id(stem)
+    return encode({"task_id": task_id, **fields}), task_id
+
+
+def encode(fields: dict[str, Any]) -> bytes:
+    """Write a task's fields as the bytes of a task file."""
+    return (json.dumps(fields, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def drop(workspace: Workspace, content: bytes, stem: str, attachments: Sequence[Path] = ()) -> Path:
+    """Put a task into the drop folder and return its path.
+
+    Args:
+        workspace: where.
+        content: the task file's bytes.
+        stem: NAME of NAME.json; a number is added when it is taken.
+        attachments: files and folders that are copied into NAME.files/.
+
+    Raises:
+        OSError: nothing was dropped.
+    """
+    stem = _short(stem)
+    if attachments:
+        stem = _drop_files(workspace, stem, attachments)
+    number = 1
+    while True:
+        target = workspace.tasks / with_suffix_number(stem + TASK_SUFFIX, number)
+        if number > 1 and attachments:
+            raise FileExistsError(
+                f"{workspace.tasks / stem}{TASK_SUFFIX} was made by another at the same moment"
+            )
+        try:
+            put_new(target, content)
+        except FileExistsError:
+            number += 1
+        else:
+            return target
+
+
+def _short(stem: str) -> str:
+    room = MAX_TASK_NAME_BYTES - len(TASK_SUFFIX) - 10
+    return os.fsencode(stem)[:room].decode(errors="ignore").lstrip(".") or "task"
+
+
+def _drop_files(workspace: Workspace, stem: str, attachments: Sequence[Path]) -> str:
+    """Copy the attachments to a dot folder, make them durable, and give them their name; return the stem."""
+    names = [path.name for path in attachments]
+    if len(set(names)) != len(names):
+        raise FileExistsError("two attachments have the same name: rename one")
+    hidden = workspace.tasks / f".{new_ulid()}{FILES_SUFFIX}"
+    make_folder(hidden)
+    try:
+        for path in attachments:
+            _copy(path, hidden / path.name)
+        number = 1
+        while True:
+            name = with_suffix_number(stem + TASK_SUFFIX, number).removesuffix(TASK_SUFFIX)
+            number += 1
+            if os.path.lexists(workspace.tasks / f"{name}{TASK_SUFFIX}"):
+                continue
+            try:
+                # rename(2) refuses a folder that is not empty, so two clients never share one
+                hidden.rename(workspace.tasks / f"{name}{FILES_SUFFIX}")
+            except OSError:
+                if not os.path.lexists(workspace.tasks / f"{name}{FILES_SUFFIX}"):
+                    raise
+                continue
+            fsync_folder(workspace.tasks)
+            return name
+    except BaseException:
+        shutil.rmtree(hidden, ignore_errors=True)
+        raise
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target)
+    else:
+        shutil.copy2(source, target)
+    for path in (target, *target.rglob("*")) if target.is_dir() else (target,):
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def request(path: Path, content: bytes = b"") -> None:
+    """Make a request file (`cancel`, `retry`, a pause) durable; one that is there already is fine."""
+    try:
+        put_new(path, content)
+    except FileExistsError:
+        return
+
+
+def ring(workspace: Workspace, task_id: str) -> None:
+    """Tell every agent here to look at a task now; they find out by themselves a little later."""
+    for agent in workspace.agents():
+        bell = agent / ".bell"
+        if bell.is_dir():
+            (bell / task_id).touch()
