@@ -1,0 +1,34 @@
+"""Launchers: where a task's wrapper runs so that a person can attach to it.
+
+    launcher = LAUNCHERS["tmux"](workspace)
+    launcher.start(task_id, argv, cwd=workspace)
+
+A new launcher is a class that satisfies `Launcher` and an entry in LAUNCHERS; the contract suite in
+tests/launchers runs over all of them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from agent.launchers.base import Launcher, LauncherFactory, LaunchError, SessionExists
+from agent.launchers.screen import ScreenLauncher
+from agent.launchers.tmux import TmuxLauncher, socket_path
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+__all__ = ["LAUNCHERS", "LaunchError", "Launcher", "LauncherFactory", "SessionExists", "socket_path"]
+
+
+def _screen(workspace: Path, conf: Path | None = None) -> Launcher:
+    """GNU screen cannot read a tmux.conf and brings its own."""
+    del conf
+    return ScreenLauncher(workspace)
+
+
+LAUNCHERS: Final[Mapping[str, LauncherFactory]] = {
+    TmuxLauncher.name: TmuxLauncher,
+    ScreenLauncher.name: _screen,
+}

@@ -1,0 +1,156 @@
+r"""Sessions in GNU screen, in a socket folder of the workspace's own.
+
+Each session is a process of its own, with a socket PID.NAME in SCREENDIR. screen matches names by prefix and
+takes any number of sessions of one name, so a session is always addressed by the full PID.NAME that
+`screen -ls` shows, and looking and starting happen under a file lock.
+
+Names are cut to 40 bytes, with a hash in place of the rest, so that SCREENDIR/PID.NAME fits a socket's 107.
+
+Facts borrowed from screen 4.9: `-ls` has no meaningful exit status; SCREENDIR must have mode 0700 and its
+dotfiles are no sessions; `stuff` expands `\`, `^` and `$`, so text is sent as octal escapes.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from agent.launchers.base import LaunchError, SessionExists
+from agent.launchers.calls import Answer, ask, environment, missing, spawn
+from agent.launchers.place import beside_or, private_folder, short_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+FOLDER_LIMIT_BYTES: Final = 56
+NAME_LIMIT_BYTES: Final = 40
+GONE_S: Final = 5.0
+TYPED_AT_ONCE_BYTES: Final = 100  # a screen command is limited to a few hundred bytes, and each takes four
+SESSION: Final = re.compile(r"^\t(?P<full>\d+\.(?P<name>\S+))\t.*\((?!Dead)[^()]*\)\s*$", re.MULTILINE)
+SCREENRC: Final = """\
+# Written by aispool for its own sessions.
+startup_message off
+defutf8 on
+defscrollback 10000
+logfile flush 0
+"""
+
+
+def screen_folder(workspace: Path) -> Path:
+    """Give the SCREENDIR of the workspace."""
+    workspace = workspace.resolve()
+    fallback = Path(f"/tmp/aispool-screen-{os.getuid()}-{short_hash(str(workspace))}")  # noqa: S108 - checked
+    return beside_or(workspace, ".aispool.screen", fallback, FOLDER_LIMIT_BYTES)
+
+
+class ScreenLauncher:
+    """Sessions `task-ID` of GNU screen, in the workspace's own SCREENDIR."""
+
+    name: Final = "screen"
+
+    def __init__(self, workspace: Path) -> None:
+        self._folder = screen_folder(workspace)
+        self._rc = self._folder / ".screenrc"
+
+    def available(self) -> str | None:
+        """Say what to install, in a sentence; None when nothing is missing."""
+        return missing("screen")
+
+    def session_name(self, task_id: str) -> str:
+        """Name the session of a task; `~` is in no id, so a cut name is never another's full one."""
+        name = f"task-{task_id}"
+        if len(name) <= NAME_LIMIT_BYTES:
+            return name
+        return f"{name[: NAME_LIMIT_BYTES - 17]}~{short_hash(task_id)}"
+
+    def start(self, task_id: str, argv: Sequence[str], cwd: Path) -> None:
+        """Run `argv` in a new detached session, which is a daemon of its own."""
+        name = self.session_name(task_id)
+        with self._alone():
+            if self._find(name):
+                raise SessionExists(
+                    f"screen has a session {name} already; attach: {' '.join(self.attach_command(task_id))}"
+                )
+            self._rc.write_text(SCREENRC)
+            answer = spawn(
+                ["screen", "-c", str(self._rc), "-dmS", name, *argv], cwd=cwd, env=self._environment()
+            )
+        self._expect(answer, f"start session {name}")
+
+    def attach_command(self, task_id: str) -> list[str]:
+        """Give the words that attach; a session that is not there yet is named without its pid."""
+        name = self.session_name(task_id)
+        full = next(iter(self._find(name)), name)
+        return ["env", f"SCREENDIR={self._folder}", "screen", "-U", "-x", full]
+
+    def sessions(self) -> set[str]:
+        """List the names of all sessions in SCREENDIR."""
+        return {name for _, name in self._list()}
+
+    def exists(self, task_id: str) -> bool:
+        """Say whether the task has a session."""
+        return self.session_name(task_id) in self.sessions()
+
+    def end(self, task_id: str) -> None:
+        """Tell the session to quit, and wait until it is gone."""
+        name = self.session_name(task_id)
+        deadline = time.monotonic() + GONE_S
+        for full in self._find(name):
+            self._ask("-S", full, "-X", "quit")
+        while self._find(name):
+            if time.monotonic() > deadline:
+                raise LaunchError(
+                    f"screen session {name} in {self._folder} does not quit; kill the pid in its name"
+                )
+            time.sleep(0.005)
+
+    def send_text(self, task_id: str, text: str, *, settle_s: float = 0) -> None:
+        """Type with `stuff`, then send Enter in a call of its own."""
+        name = self.session_name(task_id)
+        found = self._find(name)
+        if not found:
+            raise LaunchError(f"there is no screen session {name} in {self._folder}; the task may be over")
+        typed = text.encode()
+        for at in range(0, len(typed), TYPED_AT_ONCE_BYTES):
+            self._stuff(found[0], typed[at : at + TYPED_AT_ONCE_BYTES])
+        if settle_s > 0:
+            time.sleep(settle_s)
+        self._stuff(found[0], b"\r")
+
+    def _stuff(self, full: str, typed: bytes) -> None:
+        octal = "".join(f"\\{byte:03o}" for byte in typed)
+        self._expect(self._ask("-S", full, "-p", "0", "-X", "stuff", octal), f"type into {full}")
+
+    def _list(self) -> list[tuple[str, str]]:
+        if not self._folder.exists():
+            return []
+        return [(match["full"], match["name"]) for match in SESSION.finditer(self._ask("-ls").text)]
+
+    def _find(self, name: str) -> list[str]:
+        return [full for full, found in self._list() if found == name]
+
+    def _environment(self) -> dict[str, str]:
+        return environment(SCREENDIR=str(self._folder))
+
+    def _ask(self, *command: str) -> Answer:
+        return ask(["screen", *command], env=self._environment() | {"LC_ALL": "C"})
+
+    def _expect(self, answer: Answer, doing: str) -> None:
+        if answer.code:
+            raise LaunchError(
+                f"screen could not {doing} in {self._folder}: {answer.said}; "
+                f"try: SCREENDIR={self._folder} screen -ls"
+            )
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep others from starting a session between our look and our start."""
+        private_folder(self._folder)
+        with (self._folder / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield

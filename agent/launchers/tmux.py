@@ -1,0 +1,189 @@
+"""Sessions in tmux, on a server of the workspace's own.
+
+One socket per workspace keeps a person's own tmux, its plug-ins and its `kill-server` apart from the tasks.
+Starting is one call of `tmux new-session`; tmux daemonises the server itself, and refuses a second session of
+the same name, so no lock is needed. The working directory is the caller's: `-c` would expand `#` in it.
+
+A cleaner of /tmp may remove the socket of a living server. The next session would then start a second server
+and lose sight of every session of the first. So when the socket is missing, the server is looked for among
+our own processes, and SIGUSR1 makes it bind the socket again (tmux(1)).
+
+Facts borrowed from tmux 3.3a: `.` and `:` in names become `_`; `-t name` matches prefixes, `-t =name` does
+not; a trailing `;` of an argument separates commands; one word of command goes to a shell, several do not.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from agent.launchers.base import LaunchError, SessionExists
+from agent.launchers.calls import Answer, ask, environment, missing, spawn
+from agent.launchers.place import beside_or, private_folder, short_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SOCKET_LIMIT_BYTES: Final = 100
+REVIVAL_S: Final = 5.0
+TRIES: Final = 5
+TYPED_AT_ONCE: Final = 1000  # characters; a tmux command over 16 kB fails
+NO_SERVER: Final = re.compile(
+    r"no server running on|error connecting to .*\(No such file or directory\)|server exited|lost server",
+    re.DOTALL,
+)
+
+
+def socket_path(workspace: Path) -> Path:
+    """Give the socket of the workspace's tmux server."""
+    workspace = workspace.resolve()
+    fallback = Path(f"/tmp/tmux-{os.getuid()}") / f"aispool-{short_hash(str(workspace))}"  # noqa: S108 - checked
+    return beside_or(workspace, ".aispool.tmux", fallback, SOCKET_LIMIT_BYTES)
+
+
+class TmuxLauncher:
+    """Sessions `task-ID` on the workspace's own tmux server."""
+
+    name: Final = "tmux"
+
+    def __init__(self, workspace: Path, conf: Path | None = None) -> None:
+        configured = workspace / "configs" / "tmux.conf"
+        self._socket = socket_path(workspace)
+        self._conf = conf or (configured if configured.is_file() else Path(os.devnull))
+
+    def available(self) -> str | None:
+        """Say what to install, in a sentence; None when nothing is missing."""
+        return missing("tmux")
+
+    def session_name(self, task_id: str) -> str:
+        """Name the session of a task: `~` is in no id, so it stands for the dot that tmux would replace."""
+        return "task-" + task_id.replace(".", "~")
+
+    def start(self, task_id: str, argv: Sequence[str], cwd: Path) -> None:
+        """Run `argv` in a new detached session; the first one starts the server.
+
+        A server that ends while it takes a session may have run it, which nobody can tell: then `argv` runs
+        again. The wrapper that we start refuses its second run.
+        """
+        name = self.session_name(task_id)
+        self._find_server()
+        command = [*self._tmux("-f", str(self._conf)), "new-session", "-d", "-s", name, "--", *_words(argv)]
+        for _ in range(TRIES):
+            answer = spawn(command, cwd=cwd, env=environment())
+            if not _no_server(answer):
+                break
+            if name in self.sessions():
+                return
+            # the server left with its last session while we came: the next call starts a new one
+        if answer.error.startswith("duplicate session"):
+            raise SessionExists(
+                f"tmux has a session {name} already; attach: {' '.join(self.attach_command(task_id))}"
+            )
+        self._expect(answer, f"start session {name}")
+
+    def attach_command(self, task_id: str) -> list[str]:
+        """Give the words that attach; `-t=NAME` in one, because zsh expands a word that starts with `=`."""
+        return ["tmux", "-u", "-S", str(self._socket), "attach-session", f"-t={self.session_name(task_id)}"]
+
+    def sessions(self) -> set[str]:
+        """List all sessions of the server; none when no server runs."""
+        answer = self._ask("list-sessions", "-F", "#{session_name}")
+        if _no_server(answer):
+            return set()
+        self._expect(answer, "list sessions")
+        return set(answer.text.splitlines())
+
+    def exists(self, task_id: str) -> bool:
+        """Say whether the task has a session."""
+        return self.session_name(task_id) in self.sessions()
+
+    def end(self, task_id: str) -> None:
+        """Kill the session; tmux sends SIGHUP to what runs in it."""
+        answer = self._ask("kill-session", "-t", f"={self.session_name(task_id)}")
+        if not (_no_server(answer) or answer.error.startswith("can't find session")):
+            self._expect(answer, "end a session")
+
+    def send_text(self, task_id: str, text: str, *, settle_s: float = 0) -> None:
+        """Type with `send-keys -l`, then send Enter in a call of its own."""
+        pane = f"={self.session_name(task_id)}:"
+        for at in range(0, len(text), TYPED_AT_ONCE):
+            typed = _literal(text[at : at + TYPED_AT_ONCE])
+            self._expect(self._ask("send-keys", "-t", pane, "-l", "--", typed), f"type into {pane}")
+        if settle_s > 0:
+            time.sleep(settle_s)
+        self._expect(self._ask("send-keys", "-t", pane, "Enter"), f"type into {pane}")
+
+    def _tmux(self, *options: str) -> list[str]:
+        return ["tmux", "-u", "-S", str(self._socket), *options]
+
+    def _ask(self, *command: str) -> Answer:
+        self._find_server()
+        return ask([*self._tmux(), *command], env=environment())
+
+    def _expect(self, answer: Answer, doing: str) -> None:
+        if answer.code:
+            message = (
+                f"tmux could not {doing} on {self._socket}: {answer.said}; try: tmux -S {self._socket} ls"
+            )
+            raise LaunchError(message)
+
+    def _find_server(self) -> None:
+        """Make a living server bind its socket again when a cleaner removed it."""
+        if self._socket.exists():
+            return
+        if self._socket.name != ".aispool.tmux":
+            private_folder(self._socket.parent)
+        servers = server_pids(self._socket)
+        if not servers:
+            return
+        os.kill(servers[0], signal.SIGUSR1)
+        deadline = time.monotonic() + REVIVAL_S
+        while not self._socket.exists():
+            if time.monotonic() > deadline:
+                message = (
+                    f"the tmux server {servers[0]} lives but its socket {self._socket} is gone and does not "
+                    f"come back; end that server when its sessions are over: kill {servers[0]}"
+                )
+                raise LaunchError(message)
+            time.sleep(0.005)
+
+
+def server_pids(socket: Path) -> list[int]:
+    """Find our tmux servers that were started with `-S socket`, in this pid namespace, lowest pid first."""
+    return sorted(
+        int(process.name)
+        for process in Path("/proc").iterdir()
+        if process.name.isdigit() and _serves(process, socket)
+    )
+
+
+def _serves(process: Path, socket: Path) -> bool:
+    try:
+        if process.stat().st_uid != os.getuid() or (process / "comm").read_text() != "tmux: server\n":
+            return False
+        words = [os.fsdecode(word) for word in (process / "cmdline").read_bytes().split(b"\0")]
+        # a container's server may show the same path and mean another file
+        same_world = (process / "ns/pid").readlink() == Path("/proc/self/ns/pid").readlink()
+    except OSError:  # it ended while we looked, or hides from us: not one that we could revive
+        return False
+    named = [after for word, after in pairwise(words) if word == "-S"]
+    return same_world and socket.resolve() in {Path(path).resolve() for path in named if path.startswith("/")}
+
+
+def _no_server(answer: Answer) -> bool:
+    return answer.code != 0 and NO_SERVER.match(answer.error) is not None
+
+
+def _words(argv: Sequence[str]) -> list[str]:
+    """Escape for tmux's parser; a lone word is wrapped, because tmux would hand it to a shell as code."""
+    words = list(argv) if len(argv) > 1 else ["/bin/sh", "-c", 'exec "$0"', *argv]
+    return [_literal(word) for word in words]
+
+
+def _literal(word: str) -> str:
+    return word[:-1] + "\\;" if word.endswith(";") else word
