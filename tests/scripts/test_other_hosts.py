@@ -1,0 +1,184 @@
+"""connect-ai-host.sh and auto-reconnect.sh against a real sshd, on this machine."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from conftest import Host, Shell
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A host that accepts connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+@pytest.fixture
+def closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def there(shell: Shell, host: Host) -> dict[str, str]:
+    """The environment that reaches the other host and its workspace."""
+    return {"AISPOOL_SSH_CONFIG": str(host.config), "AISPOOL_REMOTE_WORKSPACE": str(shell.workspace)}
+
+
+@pytest.mark.usefixtures("stand_in_agent")
+class TestConnect:
+    def test_task_agent_and_session(
+        self, shell: Shell, host: Host, there: dict[str, str], tmp_path: Path
+    ) -> None:
+        """One command: the agent runs, the task is dropped, and a session waits with its name printed."""
+        task = tmp_path / "nightly run.json"
+        task.write_text('{"tool": "shell", "command": "true"}')
+        done = shell.run("connect-ai-host.sh", host.name, "qwen", task, **there)
+        assert done.returncode == 0, done.stderr
+        assert "agent: running" in done.stdout
+        assert (shell.workspace / "tasks/nightly_run.json").read_bytes() == task.read_bytes()
+        found = re.search(r"^ai-work-\d{8}-\d{6}$", done.stdout, re.MULTILINE)
+        assert found is not None
+        assert found[0] in shell.tmux("list-sessions", "-F", "#{session_name}").splitlines()
+        assert (shell.workspace / "logs/qwen-nightly_run.log").exists()
+
+    def test_it_lists_what_runs_there(self, shell: Shell, host: Host, there: dict[str, str]) -> None:
+        """Sessions that lived through a lost connection are shown when it is back."""
+        session = shell.run("init-ai-session.sh", "qwen", "t-1").stdout.splitlines()[0]
+        done = shell.run("connect-ai-host.sh", host.name, **there)
+        assert done.returncode == 0
+        assert session in done.stdout
+
+    def test_a_host_without_a_workspace_is_not_tried_again(
+        self, shell: Shell, host: Host, tmp_path: Path
+    ) -> None:
+        """It was reached: waiting would not mend it."""
+        there = {"AISPOOL_SSH_CONFIG": str(host.config), "AISPOOL_REMOTE_WORKSPACE": str(tmp_path)}
+        done = shell.run("connect-ai-host.sh", host.name, **there)
+        assert done.returncode == 1
+        assert "setup-ai-protocol.sh" in done.stderr
+        assert "attempt 2" not in done.stderr
+
+
+def test_five_attempts_then_exit_1(shell: Shell, closed_port: int) -> None:
+    """Each is announced; the time between them is shortened here."""
+    done = shell.run("connect-ai-host.sh", f"127.0.0.1:{closed_port}", AISPOOL_CONNECT_DELAY_S="0")
+    assert done.returncode == 1
+    assert [f"attempt {n} of 5" in done.stderr for n in range(1, 7)] == [True] * 5 + [False]
+    assert "could not be reached in 5 attempts" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "-oProxyCommand=id",
+        "a b",
+        "host;id",
+        "$(id)",
+        "a@b@c",
+        "@host",
+        "me@",
+        "host:",
+        "host:x",
+        "host:123456",
+        "a\nb",
+    ],
+)
+def test_a_host_cannot_be_an_option_or_a_command(shell: Shell, bad: str) -> None:
+    """What is no user@host[:port] never reaches ssh."""
+    done = shell.run("connect-ai-host.sh", bad)
+    assert done.returncode == 2
+    assert "connecting" not in done.stderr
+
+
+def hosts(shell: Shell, *lines: str) -> None:
+    (shell.workspace / "configs/hosts.txt").write_text("# ours\n\n" + "\n".join(lines) + "\n")
+
+
+def log(shell: Shell) -> list[str]:
+    """The log without its times."""
+    lines = (shell.workspace / "logs/auto-reconnect.log").read_text().splitlines()
+    assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ ", line) for line in lines)
+    return [line.partition(" ")[2] for line in lines]
+
+
+@pytest.mark.usefixtures("stand_in_agent")
+def test_one_line_for_each_change(shell: Shell, host: Host, closed_port: int, there: dict[str, str]) -> None:
+    """--once from cron remembers by its log: a round that finds nothing new writes nothing."""
+    dead = f"127.0.0.1:{closed_port}"
+    hosts(shell, host.name, dead, "-bad host")
+    for _ in range(2):
+        assert shell.run("auto-reconnect.sh", "--once", **there).returncode == 1
+    assert sorted(log(shell)) == sorted(
+        [f"{host.name} up", f"{dead} down", "-bad refused: not user@host[:port]"]
+    )
+    host.process.terminate()
+    host.process.wait(20)
+    hosts(shell, host.name)
+    assert shell.run("auto-reconnect.sh", "--once", **there).returncode == 1
+    assert log(shell)[3:] == [f"{host.name} down"]
+
+
+@pytest.mark.usefixtures("stand_in_agent")
+def test_all_well_is_exit_0(shell: Shell, host: Host, there: dict[str, str]) -> None:
+    """And the agent there was started."""
+    hosts(shell, host.name)
+    assert shell.run("auto-reconnect.sh", "--once", **there).returncode == 0
+
+
+@pytest.mark.usefixtures("stand_in_agent")
+def test_a_silent_host_delays_no_other(
+    shell: Shell,
+    host: Host,
+    silent_port: int,
+    there: dict[str, str],
+    until: Callable[..., None],
+) -> None:
+    """The living host is up while the other still hangs; TERM then ends every ssh."""
+    hosts(shell, f"127.0.0.1:{silent_port}", host.name)
+    process = shell.start("auto-reconnect.sh", **there, AISPOOL_RECONNECT_INTERVAL_S="1")
+    path = shell.workspace / "logs/auto-reconnect.log"
+    until(lambda: path.exists() and log(shell) == [f"{host.name} up"], "the living host is up")
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=20)
+    assert process.returncode == 0
+    until(lambda: not session_members(process.pid), "every child is gone")
+
+
+def session_members(session: int) -> list[int]:
+    """The processes of one session, by /proc/PID/stat."""
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123
+                fields = file.read().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[3]) == session and fields[0] != "Z":
+            found.append(int(name))
+    return found
+
+
+def test_two_at_once_are_refused(shell: Shell, silent_port: int, until: Callable[..., None]) -> None:
+    """Cron may start it while the last round still runs."""
+    hosts(shell, f"127.0.0.1:{silent_port}")
+    first = shell.start("auto-reconnect.sh", "--once")
+    lock = shell.workspace / "logs/.auto-reconnect.lock"
+    until(lambda: len(session_members(first.pid)) > 2 and lock.exists(), "the first one works")
+    done = shell.run("auto-reconnect.sh", "--once")
+    first.terminate()
+    first.communicate(timeout=20)
+    assert done.returncode == 1
+    assert "another auto-reconnect.sh" in done.stderr
