@@ -1,0 +1,152 @@
+"""The room that running tasks leave: slots in all, per tool and per group.
+
+A task of weight w takes w of each. Room only shrinks during a pass, so what did not fit once need not be
+asked again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from agent.host.waiting import Lane
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A started task; one that waits for a person or for its next attempt occupies no slot."""
+
+    task_id: str
+    tool: str
+    group: str | None = None
+    weight: int = 1
+    occupies_slot: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What this agent may start now. ``claim_blocked`` is a sentence when nothing may be claimed at all."""
+
+    slots: int
+    tool_slots: Mapping[str, int] = field(default_factory=dict)
+    group_slots: Mapping[str, int] = field(default_factory=dict)
+    paused: bool = False
+    paused_tools: frozenset[str] = frozenset()
+    paused_groups: frozenset[str] = frozenset()
+    hosts: frozenset[str] = frozenset()
+    draining: bool = False
+    claim_blocked: str | None = None
+
+    @property
+    def no_claims(self) -> str | None:
+        """Why no task may be taken from the folder, not even to end it; None when they may."""
+        return "this agent is stopping; the next one starts it" if self.draining else self.claim_blocked
+
+    def obstacle(self, lane: Lane) -> str | None:
+        """Why no task of this lane starts here however much room there is."""
+        if self.no_claims:
+            return self.no_claims
+        if self.paused:
+            return "everything is paused (configs/paused)"
+        if lane.tool in self.paused_tools:
+            return f"tool {lane.tool} is paused (configs/paused.tool.{lane.tool})"
+        if lane.group in self.paused_groups:
+            return f"group {lane.group} is paused (configs/paused.group.{lane.group})"
+        if lane.host is not None and lane.host not in self.hosts:
+            return (
+                f"it is for host {lane.host}; this agent is on {' or '.join(sorted(self.hosts)) or 'no host'}"
+            )
+        for share in _shares(lane):
+            slots = self.slots_of(share)
+            if slots is not None and lane.weight > slots:
+                needs = f"needs {_slots(lane.weight)} but {share.owner} has {slots}"
+                return f"{needs}; raise slots or lower weight"
+        return None
+
+    def slots_of(self, share: Share) -> int | None:
+        """The limit of one share; None when it has none."""
+        if share.kind == "tool":
+            return self.tool_slots.get(share.name)
+        if share.kind == "group":
+            return self.group_slots.get(share.name)
+        return self.slots
+
+
+class Share(NamedTuple):
+    """One thing that has a limit: the agent, a tool or a group."""
+
+    kind: str
+    name: str = ""
+
+    @property
+    def owner(self) -> str:
+        """Its name in a sentence."""
+        return f"{self.kind} {self.name}" if self.name else "this agent"
+
+
+_ALL = Share("agent")
+
+
+class Room:
+    """The slots still free, and those kept for a heavy task that waited long."""
+
+    def __init__(self, limits: Limits, running: Iterable[Running]) -> None:
+        self._limits = limits
+        self._used: dict[Share, int] = {}
+        self._kept: dict[Share, tuple[str, int]] = {}
+        for task in running:
+            if task.occupies_slot:
+                self.take(Lane(task.tool, task.group, max(1, task.weight), None))
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether no task of any lane can start in this pass any more."""
+        return self._used.get(_ALL, 0) >= self._limits.slots or _ALL in self._kept
+
+    def take(self, lane: Lane) -> None:
+        """One more task of this lane runs."""
+        for share in _shares(lane):
+            self._used[share] = self._used.get(share, 0) + lane.weight
+
+    def lacks(self, lane: Lane) -> list[Share]:
+        """What has too few free slots for a task of this lane."""
+        return [share for share in _shares(lane) if self._free(share) < lane.weight]
+
+    def is_kept_from(self, lane: Lane) -> bool:
+        """Whether an earlier task keeps something that this lane needs."""
+        return any(share in self._kept for share in _shares(lane))
+
+    def keep(self, shares: Iterable[Share], task_id: str, weight: int) -> None:
+        """Let nothing behind ``task_id`` take of these for the rest of the pass."""
+        for share in shares:
+            self._kept.setdefault(share, (task_id, weight))
+
+    def shortage(self, lane: Lane, task_id: str) -> str | None:
+        """Why a ready task of this lane found no room; None when it would."""
+        for share in _shares(lane):
+            slots, free = self._limits.slots_of(share), self._free(share)
+            of = "" if share == _ALL else f" of {share.owner}"
+            first, weight = self._kept.get(share, (task_id, 0))
+            if free <= 0:
+                return f"the only slot{of} is busy" if slots == 1 else f"all {slots} slots{of} are busy"
+            if first != task_id:
+                return f"the free slots{of} are kept for {first}, which needs {weight} and has waited long"
+            if free < lane.weight:
+                return f"needs {_slots(lane.weight)}{of}, and {free:.0f} of {slots} is free"
+        return None
+
+    def _free(self, share: Share) -> float:
+        slots = self._limits.slots_of(share)
+        return float("inf") if slots is None else slots - self._used.get(share, 0)
+
+
+def _shares(lane: Lane) -> tuple[Share, ...]:
+    shares = (_ALL, Share("tool", lane.tool))
+    return shares if lane.group is None else (*shares, Share("group", lane.group))
+
+
+def _slots(count: int) -> str:
+    return f"{count} slot" if count == 1 else f"{count} slots"
