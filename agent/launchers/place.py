@@ -3,18 +3,29 @@
 A socket's path is limited to 107 bytes (unix(7)), and a socket on a network file system belongs to the wrong
 machine as often as not. The choice depends on the workspace's path and mount alone, so that every process of
 every version of this program makes the same one.
+
+Starting happens under a lock beside the socket, so that nobody takes a server that is being born for a dead
+one.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import re
 import stat
+import time
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from agent.launchers.base import LaunchError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LOCK_S: Final = 60.0
 
 MOUNTS: Final = Path("/proc/self/mountinfo")
 NOT_LOCAL: Final = re.compile(
@@ -65,3 +76,36 @@ def private_folder(folder: Path) -> None:
         raise LaunchError(f"{folder} is not a folder of yours; somebody took its name: remove or rename it")
     if facts.st_mode & 0o077:
         raise LaunchError(f"{folder} is open to other users; run: chmod 700 {folder}")
+
+
+@contextmanager
+def alone(lock: Path) -> Iterator[None]:
+    """Keep other launchers of the workspace from starting anything meanwhile.
+
+    Raises:
+        LaunchError: the lock cannot be made, or somebody holds it for too long.
+    """
+    try:
+        descriptor = os.open(lock, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        message = (
+            f"cannot make the lock {lock}: {error.strerror}; make its folder writable and free some space"
+        )
+        raise LaunchError(message) from error
+    try:
+        deadline = time.monotonic() + LOCK_S
+        while not _locked(descriptor):
+            if time.monotonic() > deadline:
+                raise LaunchError(f"{lock} is held for over {LOCK_S:g} s; find who holds it: fuser {lock}")
+            time.sleep(0.002)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -6,32 +6,35 @@ takes any number of sessions of one name, so a session is always addressed by th
 
 Names are cut to 40 bytes, with a hash in place of the rest, so that SCREENDIR/PID.NAME fits a socket's 107.
 
+`screen -dm` returns before the new session has its socket, and a session may be over before anybody sees it.
+So the session makes an empty file before it becomes `argv`, and starting waits for that file.
+
 Facts borrowed from screen 4.9: `-ls` has no meaningful exit status; SCREENDIR must have mode 0700 and its
 dotfiles are no sessions; `stuff` expands `\`, `^` and `$`, so text is sent as octal escapes.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import time
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from agent.launchers.base import LaunchError, SessionExists
 from agent.launchers.calls import Answer, ask, environment, missing, spawn
-from agent.launchers.place import beside_or, private_folder, short_hash
+from agent.launchers.place import alone, beside_or, private_folder, short_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 FOLDER_LIMIT_BYTES: Final = 56
 NAME_LIMIT_BYTES: Final = 40
+START_S: Final = 10.0
 GONE_S: Final = 5.0
 TYPED_AT_ONCE_BYTES: Final = 100  # a screen command is limited to a few hundred bytes, and each takes four
 SESSION: Final = re.compile(r"^\t(?P<full>\d+\.(?P<name>\S+))\t.*\((?!Dead)[^()]*\)\s*$", re.MULTILINE)
+MARK_AND_RUN: Final = 'true 2>/dev/null >"$0"; exec "$@"'
 SCREENRC: Final = """\
 # Written by aispool for its own sessions.
 startup_message off
@@ -71,16 +74,20 @@ class ScreenLauncher:
     def start(self, task_id: str, argv: Sequence[str], cwd: Path) -> None:
         """Run `argv` in a new detached session, which is a daemon of its own."""
         name = self.session_name(task_id)
-        with self._alone():
+        private_folder(self._folder)
+        with alone(self._folder / ".lock"):
             if self._find(name):
                 raise SessionExists(
                     f"screen has a session {name} already; attach: {' '.join(self.attach_command(task_id))}"
                 )
-            self._rc.write_text(SCREENRC)
+            mark = self._folder / f".started-{name}"
+            self._prepare(mark)
+            words = ["/bin/sh", "-c", MARK_AND_RUN, str(mark), *argv]
             answer = spawn(
-                ["screen", "-c", str(self._rc), "-dmS", name, *argv], cwd=cwd, env=self._environment()
+                ["screen", "-c", str(self._rc), "-dmS", name, *words], cwd=cwd, env=self._environment()
             )
-        self._expect(answer, f"start session {name}")
+            self._expect(answer, f"start session {name}")
+            self._wait_for(mark, name)
 
     def attach_command(self, task_id: str) -> list[str]:
         """Give the words that attach; a session that is not there yet is named without its pid."""
@@ -122,6 +129,28 @@ class ScreenLauncher:
             time.sleep(settle_s)
         self._stuff(found[0], b"\r")
 
+    def _prepare(self, mark: Path) -> None:
+        try:
+            self._rc.write_text(SCREENRC)
+            mark.unlink(missing_ok=True)  # of a start whose starter died
+        except OSError as error:
+            message = (
+                f"cannot write in {self._folder}: {error.strerror}; make it writable and free some space"
+            )
+            raise LaunchError(message) from error
+
+    def _wait_for(self, mark: Path, name: str) -> None:
+        deadline = time.monotonic() + START_S
+        while not mark.exists():
+            if time.monotonic() > deadline:
+                if self._find(name):  # it runs, on a disk too full for the mark
+                    return
+                raise LaunchError(
+                    f"screen started no session {name} in {self._folder}; try by hand: screen -dm true"
+                )
+            time.sleep(0.002)
+        mark.unlink()
+
     def _stuff(self, full: str, typed: bytes) -> None:
         octal = "".join(f"\\{byte:03o}" for byte in typed)
         self._expect(self._ask("-S", full, "-p", "0", "-X", "stuff", octal), f"type into {full}")
@@ -146,11 +175,3 @@ class ScreenLauncher:
                 f"screen could not {doing} in {self._folder}: {answer.said}; "
                 f"try: SCREENDIR={self._folder} screen -ls"
             )
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Keep others from starting a session between our look and our start."""
-        private_folder(self._folder)
-        with (self._folder / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield

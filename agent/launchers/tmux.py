@@ -1,8 +1,8 @@
 """Sessions in tmux, on a server of the workspace's own.
 
 One socket per workspace keeps a person's own tmux, its plug-ins and its `kill-server` apart from the tasks.
-Starting is one call of `tmux new-session`; tmux daemonises the server itself, and refuses a second session of
-the same name, so no lock is needed. The working directory is the caller's: `-c` would expand `#` in it.
+Starting is one call of `tmux new-session`, which daemonises the server when it is the first and refuses a
+second session of the same name. The working directory is the caller's: `-c` would expand `#` in it.
 
 A cleaner of /tmp may remove the socket of a living server. The next session would then start a second server
 and lose sight of every session of the first. So when the socket is missing, the server is looked for among
@@ -18,20 +18,22 @@ import os
 import re
 import signal
 import time
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from agent.launchers.base import LaunchError, SessionExists
 from agent.launchers.calls import Answer, ask, environment, missing, spawn
-from agent.launchers.place import beside_or, private_folder, short_hash
+from agent.launchers.place import alone, beside_or, private_folder, short_hash
+from agent.launchers.servers import server_pids
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+NAME: Final = ".aispool.tmux"
 SOCKET_LIMIT_BYTES: Final = 100
 REVIVAL_S: Final = 5.0
 TRIES: Final = 5
+DUPLICATE: Final = "duplicate session"
 TYPED_AT_ONCE: Final = 1000  # characters; a tmux command over 16 kB fails
 NO_SERVER: Final = re.compile(
     r"no server running on|error connecting to .*\(No such file or directory\)|server exited|lost server",
@@ -43,7 +45,7 @@ def socket_path(workspace: Path) -> Path:
     """Give the socket of the workspace's tmux server."""
     workspace = workspace.resolve()
     fallback = Path(f"/tmp/tmux-{os.getuid()}") / f"aispool-{short_hash(str(workspace))}"  # noqa: S108 - checked
-    return beside_or(workspace, ".aispool.tmux", fallback, SOCKET_LIMIT_BYTES)
+    return beside_or(workspace, NAME, fallback, SOCKET_LIMIT_BYTES)
 
 
 class TmuxLauncher:
@@ -54,6 +56,7 @@ class TmuxLauncher:
     def __init__(self, workspace: Path, conf: Path | None = None) -> None:
         configured = workspace / "configs" / "tmux.conf"
         self._socket = socket_path(workspace)
+        self._lock = self._socket.with_name(f"{self._socket.name}.start")  # tmux itself uses .lock
         self._conf = conf or (configured if configured.is_file() else Path(os.devnull))
 
     def available(self) -> str | None:
@@ -71,20 +74,27 @@ class TmuxLauncher:
         again. The wrapper that we start refuses its second run.
         """
         name = self.session_name(task_id)
-        self._find_server()
-        command = [*self._tmux("-f", str(self._conf)), "new-session", "-d", "-s", name, "--", *_words(argv)]
-        for _ in range(TRIES):
-            answer = spawn(command, cwd=cwd, env=environment())
-            if not _no_server(answer):
-                break
-            if name in self.sessions():
-                return
-            # the server left with its last session while we came: the next call starts a new one
-        if answer.error.startswith("duplicate session"):
+        self._make_place()
+        with alone(self._lock):
+            self._revive_server()
+            answer = self._new_session(name, argv, cwd)
+        if answer.error.startswith(DUPLICATE):
             raise SessionExists(
                 f"tmux has a session {name} already; attach: {' '.join(self.attach_command(task_id))}"
             )
         self._expect(answer, f"start session {name}")
+
+    def _new_session(self, name: str, argv: Sequence[str], cwd: Path) -> Answer:
+        command = [*self._tmux("-f", str(self._conf)), "new-session", "-d", "-s", name, "--", *_words(argv)]
+        answer = spawn(command, cwd=cwd, env=environment())
+        for _ in range(TRIES):
+            if not _no_server(answer):
+                break
+            # the server left with its last session while we came: the next call starts a new one
+            answer = spawn(command, cwd=cwd, env=environment())
+            if answer.error.startswith(DUPLICATE):
+                return Answer(0, "", "")  # ours: we are alone, and what was there before left with its server
+        return answer
 
     def attach_command(self, task_id: str) -> list[str]:
         """Give the words that attach; `-t=NAME` in one, because zsh expands a word that starts with `=`."""
@@ -132,14 +142,19 @@ class TmuxLauncher:
             )
             raise LaunchError(message)
 
-    def _find_server(self) -> None:
-        """Make a living server bind its socket again when a cleaner removed it."""
-        if self._socket.exists():
-            return
-        if self._socket.name != ".aispool.tmux":
+    def _make_place(self) -> None:
+        if self._socket.name != NAME:
             private_folder(self._socket.parent)
-        servers = server_pids(self._socket)
-        if not servers:
+
+    def _find_server(self) -> None:
+        if not self._socket.exists() and server_pids(self._socket):
+            self._make_place()
+            with alone(self._lock):
+                self._revive_server()
+
+    def _revive_server(self) -> None:
+        """Make a living server bind its socket again when a cleaner removed it."""
+        if self._socket.exists() or not (servers := server_pids(self._socket)):
             return
         os.kill(servers[0], signal.SIGUSR1)
         deadline = time.monotonic() + REVIVAL_S
@@ -151,28 +166,6 @@ class TmuxLauncher:
                 )
                 raise LaunchError(message)
             time.sleep(0.005)
-
-
-def server_pids(socket: Path) -> list[int]:
-    """Find our tmux servers that were started with `-S socket`, in this pid namespace, lowest pid first."""
-    return sorted(
-        int(process.name)
-        for process in Path("/proc").iterdir()
-        if process.name.isdigit() and _serves(process, socket)
-    )
-
-
-def _serves(process: Path, socket: Path) -> bool:
-    try:
-        if process.stat().st_uid != os.getuid() or (process / "comm").read_text() != "tmux: server\n":
-            return False
-        words = [os.fsdecode(word) for word in (process / "cmdline").read_bytes().split(b"\0")]
-        # a container's server may show the same path and mean another file
-        same_world = (process / "ns/pid").readlink() == Path("/proc/self/ns/pid").readlink()
-    except OSError:  # it ended while we looked, or hides from us: not one that we could revive
-        return False
-    named = [after for word, after in pairwise(words) if word == "-S"]
-    return same_world and socket.resolve() in {Path(path).resolve() for path in named if path.startswith("/")}
 
 
 def _no_server(answer: Answer) -> bool:

@@ -63,16 +63,18 @@ def wait_until(condition: Callable[[], T], what: str, deadline_s: float = 15.0) 
 def servers(workspace: Path) -> list[int]:
     """List the living tmux servers and screens of a workspace."""
     marks = (os.fsencode(socket_path(workspace)), os.fsencode(screen_folder(workspace)) + b"/.screenrc")
-    found = []
+    found = {}
     for process in Path("/proc").iterdir():
         try:
             comm = (process / "comm").read_text().strip()
+            facts = (process / "stat").read_text()
             words = (process / "cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
         if comm in {"tmux: server", "screen"} and any(mark in words for mark in marks):
-            found.append(int(process.name))
-    return sorted(found)
+            found[int(process.name)] = int(facts.rpartition(")")[2].split()[1])
+    # a child looks like its server until it becomes the program
+    return sorted(pid for pid, parent in found.items() if parent not in found)
 
 
 class Bench:
