@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import agent
 from agent.launchers import LaunchError, SessionExists, calls, place, socket_path, tmux
 from agent.launchers.servers import server_pids
 from agent.launchers.tmux import TmuxLauncher
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from conftest import Bench
 
 WAIT = [sys.executable, "-I", "-S", "-c", "import signal; signal.pause()"]
-CONF = Path(agent.__file__).parents[1] / "scripts" / "tmux.conf"
+CONF = Path(__file__).parents[2] / "scripts" / "tmux.conf"
 
 pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
 
