@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -78,7 +79,7 @@ class ScreenLauncher:
         with alone(self._folder / ".lock"):
             if self._find(name):
                 raise SessionExists(
-                    f"screen has a session {name} already; attach: {' '.join(self.attach_command(task_id))}"
+                    f"screen has a session {name} already; attach: {shlex.join(self.attach_command(task_id))}"
                 )
             mark = self._folder / f".started-{name}"
             self._prepare(mark)

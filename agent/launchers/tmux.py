@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import time
 from pathlib import Path
@@ -80,7 +81,7 @@ class TmuxLauncher:
             answer = self._new_session(name, argv, cwd)
         if answer.error.startswith(DUPLICATE):
             raise SessionExists(
-                f"tmux has a session {name} already; attach: {' '.join(self.attach_command(task_id))}"
+                f"tmux has a session {name} already; attach: {shlex.join(self.attach_command(task_id))}"
             )
         self._expect(answer, f"start session {name}")
 
