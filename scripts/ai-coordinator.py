@@ -27,14 +27,16 @@ try:
     from spool.submit import drop, encode, with_id
     from spool.workspace import WorkspaceError, chosen_root, open_workspace
 except ImportError:
+    if __name__ != "__main__":
+        raise
     # Run by the system's Python: aispool's own environment has what is missing here.
     _data = Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser()
     _places = os.pathsep.join((os.environ.get("PATH", ""), f"{_data}/aispool/venv/bin"))
     _aispool = shutil.which("aispool", path=_places)
-    _python = Path(_aispool).resolve().with_name("python3") if _aispool else None
-    if __name__ != "__main__" or _python is None or _python == Path(sys.executable):
-        raise
-    os.execv(_python, [str(_python), *sys.argv])  # noqa: S606 - the same program, by another interpreter
+    _python = Path(_aispool or sys.executable).resolve().with_name("python3")
+    if _aispool is None or _python == Path(sys.executable) or not _python.exists():
+        sys.exit("ai-coordinator.py: aispool is not installed here: run quickstart of its checkout")
+    os.execv(_python, [str(_python), *sys.argv])
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -25,7 +25,8 @@ make_folders() {
         [ -d "$workspace/$folder" ] || mkdir -p "$workspace/$folder" || fail "cannot make $workspace/$folder"
     done
     for script in "$scripts"/*.sh "$scripts"/*.py "$scripts/tmux.conf"; do
-        [ -e "$workspace/scripts/${script##*/}" ] || cp -p "$script" "$workspace/scripts/"
+        [ "${script##*/}" = packages.sh ] || # serves a checkout only
+            [ -e "$workspace/scripts/${script##*/}" ] || cp -p "$script" "$workspace/scripts/"
     done
     [ -e "$workspace/configs/tmux.conf" ] || cp "$scripts/tmux.conf" "$workspace/configs/tmux.conf"
     [ -e "$workspace/VERSION" ] || printf '1\n' > "$workspace/VERSION"

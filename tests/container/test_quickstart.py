@@ -79,3 +79,12 @@ def test_an_ordinary_user_is_told_every_missing_package(engine: Engine, image: s
         assert f"missing package: {package}\n" in done.stderr
     assert "apt-get install python3 python3-venv tmux procps" in done.stderr
     assert "ai-workspace" not in done.stderr
+
+
+def test_the_tests_themselves_name_what_they_need(engine: Engine, image: str) -> None:
+    """`scripts/test`, too, tells an ordinary user each package, and makes no environment."""
+    script = "/aispool/scripts/test"
+    done = engine.docker("run", "--rm", "--user", "somebody", image, script, check=False)
+    assert done.returncode == 1
+    for package in ("python3-venv", "tmux", "screen", "shellcheck", "openssh-server", "strace", "systemd"):
+        assert f"missing package: {package}\n" in done.stderr

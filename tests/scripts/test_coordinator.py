@@ -127,3 +127,26 @@ def test_as_a_program(workspace: Workspace, tmp_path: Path) -> None:
     assert done.stderr.startswith("ai-coordinator.py: ")
     (dropped,) = workspace.tasks.glob("nightly-*.json")
     assert dropped.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_any_python_will_do(workspace: Workspace, tmp_path: Path, *, linked: bool) -> None:
+    """A Python without aispool hands over to the one of the `aispool` on PATH; with none, it says so."""
+    bare = tmp_path / "bare"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", bare], check=True)
+    if linked:
+        (bare / "bin/aispool").symlink_to(Path(sys.executable).with_name("aispool"))
+    task = tmp_path / "nightly.json"
+    task.write_text('{"tool": "shell", "command": "true"}')
+    environment = {"AISPOOL_WORKSPACE": str(workspace.root), "PATH": str(bare / "bin"), "HOME": str(tmp_path)}
+    command = [bare / "bin/python", PROGRAM, "submit", task]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if linked:
+        assert done.returncode == 0, done.stderr
+        assert len(list(workspace.tasks.glob("nightly-*.json"))) == 1
+    else:
+        assert (
+            done.stderr
+            == "ai-coordinator.py: aispool is not installed here: run quickstart of its checkout\n"
+        )
+        assert done.returncode == 1
