@@ -8,13 +8,23 @@ encodings, depth beyond a bound and anything but an object at the top are refuse
 from __future__ import annotations
 
 import json
+import math
 import re
+import sys
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MAX_DEPTH = 64
-_TOKENS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]|NaN|-?Infinity', re.DOTALL)
+# possessive, and content without an end runs to the end: nothing is ever scanned twice
+_STRING = rb'"(?:[^"\\]++|\\.)*+"?'
+_TOKENS = re.compile(_STRING + rb"|[\[\]{}]|NaN|-?Infinity", re.DOTALL)
+_STEPS = re.compile(_STRING + rb"|[\[\]{}:,]|[^\s\[\]{}:,\"]+", re.DOTALL)
+_REST_OF_A_CUT_FILE = re.compile(r"[-+.\w\\]*\s*")
+_SHOWN = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +69,21 @@ def parse_object(content: bytes, max_depth: int = MAX_DEPTH) -> dict[str, Any]:
     text = _decode(content)
     _check_tokens(content, max_depth)
     try:
-        value = json.loads(text, object_pairs_hook=partial(_unique, content))
+        value = json.loads(
+            text, object_pairs_hook=partial(_unique, content), parse_float=partial(_finite, content)
+        )
     except StrictJSONError:
         raise
     except json.JSONDecodeError as error:
         raise _explain(content, text, error) from None
     except RecursionError:
         raise StrictJSONError("it is nested too deeply", f"nest at most {max_depth} levels") from None
-    except ValueError as error:
-        raise StrictJSONError(str(error), "write the number in fewer digits") from None
+    except ValueError:
+        raise _long_number(content) from None
     if not isinstance(value, dict):
+        start = len(content) - len(content.lstrip())
         raise StrictJSONError(
-            "the top of the file is not an object", "put the task between { and }", place_at(content, 0)
+            "the top of the file is not an object", "put the task between { and }", place_at(content, start)
         )
     return value
 
@@ -84,6 +97,8 @@ def _decode(content: bytes) -> str:
         )
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise StrictJSONError("it is UTF-16", "save it as UTF-8", place_at(content, 0))
+    if content[:2].count(0) == 1:
+        raise StrictJSONError("it is UTF-16", "save it as UTF-8", place_at(content, 0))
     if (nul := content.find(0)) >= 0:
         raise StrictJSONError(
             "it holds NUL bytes, as a copy onto a full disk leaves them",
@@ -93,6 +108,8 @@ def _decode(content: bytes) -> str:
     try:
         return content.decode()
     except UnicodeDecodeError as error:
+        if error.reason == "unexpected end of data":
+            raise _cut_off(content, error.start, "in a character") from None
         raise StrictJSONError("it is not UTF-8", "save it as UTF-8", place_at(content, error.start)) from None
 
 
@@ -119,27 +136,95 @@ def _check_tokens(content: bytes, max_depth: int) -> None:
 def _unique(content: bytes, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        places = places_of_key(content, twice)
-        second = places[1] if len(places) == 2 else None  # noqa: PLR2004 - with more, one cannot tell which
-        raise StrictJSONError(f"the key {twice!r} stands twice in one object", "keep one of the two", second)
+        seen: set[Path] = set()
+        for path, byte in _paths(content):
+            if path in seen:
+                what = f"the key {_shown(str(path[-1]))} stands twice in one object"
+                raise StrictJSONError(what, "keep one of the two", place_at(content, byte))
+            seen.add(path)
     return result
 
 
-def places_of_key(content: bytes, key: str) -> list[Place]:
-    """Return where a key is written, at whatever depth, as far as it is spelt plainly."""
-    pattern = re.escape(json.dumps(key, ensure_ascii=False).encode(errors="replace")) + rb"\s*:"
-    return [place_at(content, match.start()) for match in re.finditer(pattern, content)]
+def _finite(content: bytes, literal: str) -> float:
+    number = float(literal)
+    if math.isinf(number):
+        raw = literal.encode()
+        place = place_at(content, content.find(raw)) if content.count(raw) == 1 else None
+        raise StrictJSONError(f"the number {_shown(literal)} is too large", "write a smaller one", place)
+    return number
+
+
+def _long_number(content: bytes) -> StrictJSONError:
+    most = sys.get_int_max_str_digits()
+    place = None
+    for match in _STEPS.finditer(content):
+        if match.end() - match.start() > most and match.group().lstrip(b"-").isdigit():
+            place = place_at(content, match.start())
+            break
+    return StrictJSONError(f"a number has more than {most} digits", "write it as a string", place)
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")
+
+
+Path = tuple[str | int, ...]
+"""Keys and positions in lists, from the top."""
+
+
+def place_of(content: bytes, path: Path) -> Place | None:
+    """Return where a key or a list's item stands in well-formed JSON, or else the nearest that holds it."""
+    wanted = {path[:length] for length in range(1, len(path) + 1)}
+    nearest = None
+    for at, byte in _paths(content):
+        if at in wanted:
+            nearest = byte
+            if at == path:
+                break
+    return None if nearest is None else place_at(content, nearest)
+
+
+def _paths(content: bytes) -> Iterator[tuple[Path, int]]:
+    """Yield the path and the first byte of each key and each item, in their order in the file."""
+    path: list[str | int | None] = []  # None: an object whose next string is a key
+    for match in _STEPS.finditer(content):
+        token = match.group()
+        if token == b":":
+            continue
+        if token == b",":
+            last = path[-1]
+            path[-1] = last + 1 if isinstance(last, int) else None
+        elif token in {b"]", b"}"}:
+            path.pop()
+        elif path and path[-1] is None:
+            path[-1] = json.loads(token)
+            yield _known(path), match.start()
+        else:
+            if path and isinstance(path[-1], int):
+                yield _known(path), match.start()
+            if token in {b"[", b"{"}:
+                path.append(0 if token == b"[" else None)
+
+
+def _known(path: list[str | int | None]) -> Path:
+    return tuple(part for part in path if part is not None)
+
+
+def _cut_off(content: bytes, byte: int, why: str) -> StrictJSONError:
+    return StrictJSONError(
+        f"the file ends in the middle ({why})",
+        "its upload was cut off, or its writer died: copy it again",
+        place_at(content, byte),
+    )
 
 
 def _explain(content: bytes, text: str, error: json.JSONDecodeError) -> StrictJSONError:
     byte = len(text[: error.pos].encode())
-    cut = not text[error.pos :].strip() or error.msg.startswith("Unterminated string")
+    cut = error.msg.startswith("Unterminated string") or _REST_OF_A_CUT_FILE.fullmatch(text, error.pos)
     if cut:
+        return _cut_off(content, byte, error.msg)
+    if error.msg == "Extra data":
         return StrictJSONError(
-            f"the file ends in the middle ({error.msg})",
-            "its upload was cut off, or its writer died: copy it again",
-            place_at(content, byte),
+            "more text follows after the end of the task", "drop one object a file", place_at(content, byte)
         )
     return StrictJSONError(f"it is not JSON: {error.msg}", "mend it there", place_at(content, byte))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -26,7 +26,10 @@ from pydantic import (
 
 from spool.names import TASK_ID_RULE, is_task_id
 from spool.refusal import Refusal
-from spool.strictjson import StrictJSONError, parse_object, places_of_key
+from spool.strictjson import StrictJSONError, parse_object, place_of
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 PRIORITIES = {"critical": 30, "high": 20, "normal": 10, "low": 0}
 """Named priorities on the integer scale; ten points are worth one hour of waiting."""
@@ -222,7 +225,9 @@ def _set_unknown_aside(raw: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, 
     for name in unknown:
         close = difflib.get_close_matches(name, Task.model_fields, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
-        warnings.append(f"unknown field {name[:100]!r} is kept under metadata{hint}")
+        kept = not isinstance(metadata, dict) or name not in metadata
+        where = "is kept under metadata" if kept else "is left out, metadata holds one of this name"
+        warnings.append(f"unknown field {name[:100]!r} {where}{hint}")
     return known, tuple(warnings)
 
 
@@ -252,17 +257,44 @@ def _unencodable(value: object, where: str) -> Refusal | None:
 
 def _refusal_of(error: ValidationError, content: bytes) -> Refusal:
     """Put pydantic's findings into words for the file's writer."""
-    findings = error.errors(include_url=False, include_context=False, include_input=False)
-    fields = [".".join(str(part) for part in finding["loc"]) for finding in findings]
+    findings = error.errors(include_url=False, include_input=False)
+    fields = [_field_of(finding) for finding in findings]
     problems = [
-        f"{field or 'task'}: {finding['msg'].removeprefix('Value error, ')}"
-        for field, finding in zip(fields, findings, strict=True)
+        f"{field or 'task'}: {_in_words(finding)}" for field, finding in zip(fields, findings, strict=True)
     ]
-    names = [part for part in findings[0]["loc"] if isinstance(part, str)]
-    places = places_of_key(content, names[-1]) if names else []
     return Refusal(
         "; ".join(problems[:5]),
         f"mend the field {fields[0]!r}" if fields[0] else "mend the task",
         field=fields[0] or None,
-        place=places[0] if len(places) == 1 else None,
+        place=place_of(content, findings[0]["loc"] or tuple(fields[0].split("."))),
     )
+
+
+_WORDS = {
+    "missing": "is missing",
+    "string_type": "is not a string",
+    "int_type": "is not an integer",
+    "float_type": "is not a number",
+    "bool_type": "is neither true nor false",
+    "dict_type": "is not an object",
+    "model_type": "is not an object",
+    "tuple_type": "is not a list",
+    "string_pattern_mismatch": "is not the name of an environment variable",
+}
+
+
+def _field_of(finding: ErrorDetails) -> str:
+    if not finding["loc"]:
+        first, _, _rest = finding["msg"].removeprefix("Value error, ").partition(" ")
+        return first if first.startswith("parameters.") else ""
+    return ".".join(str(part)[:100] for part in finding["loc"] if part != "[key]")
+
+
+def _in_words(finding: ErrorDetails) -> str:
+    kind = finding["type"]
+    if kind == "extra_forbidden":
+        model = Resources if finding["loc"][0] == "resources" else RetryPolicy
+        close = difflib.get_close_matches(str(finding["loc"][-1]), model.model_fields, n=1)
+        return "is not a known field" + (f": did you mean {close[0]!r}?" if close else "")
+    message = finding["msg"].removeprefix("Value error, ").removeprefix(f"{_field_of(finding)} ")
+    return _WORDS.get(kind) or message.replace("Input should be", "must be")
