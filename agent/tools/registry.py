@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agent.config import AgentConfig
+    from agent.tools.invocation import Invocation
     from spool.task import Task
     from spool.workspace import Workspace
 
@@ -85,7 +86,7 @@ class Registry:
         files_folder: Path | None = None,
         resume: str | None = None,
         search_path: str | None = None,
-    ) -> render.Invocation | Refusal:
+    ) -> Invocation | Refusal:
         """Return how a task is run here and now, or why it cannot be. See `agent.tools.render`."""
         tool = self.get(task.tool)
         if tool is None:
@@ -143,11 +144,15 @@ def _defined(file: Path, document: Mapping[str, Any]) -> dict[str, ToolDefinitio
 
 def _tool(file: Path, name: str, table: dict[str, Any], shared: dict[str, Any]) -> ToolDefinition:
     known = (*ToolDefinition.model_fields, *CommandDefinition.model_fields)
+    own = table.get("commands", {})
+    commands = merged(shared, own) if isinstance(own, dict) else own
     try:
-        tool = ToolDefinition.model_validate({**table, "name": name})
-        if not tool.takes_prompt:
-            return tool
-        commands = merged(shared, table.get("commands", {}))
-        return ToolDefinition.model_validate({**table, "name": name, "commands": commands})
+        tool = ToolDefinition.model_validate({**table, "name": name, "commands": commands})
     except ValidationError as error:
         raise config_error(file, error, known, ("tools", name)) from None
+    if tool.takes_prompt:
+        return tool
+    if own:
+        what = "the tool takes no prompts, since its argv has no $prompt"
+        raise ConfigError(file, what, "add $prompt, or take the commands out", place=f"tools.{name}.commands")
+    return tool.model_copy(update={"commands": {}})

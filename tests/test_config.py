@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import agent.share
+from agent.config import AgentConfig, ConfigError, host_name, load
+from agent.tools.definition import CommandDefinition, ToolDefinition
+from agent.tools.registry import Registry
+
+if TYPE_CHECKING:
+    from spool.workspace import Workspace
+
+SAMPLES = Path(agent.share.__file__).parent / "configs"
+OPTION = re.compile(r"^# (?=[a-z][a-z_-]* = |[A-Z_]+ = |\[[a-z._]+\]$)", re.MULTILINE)
+
+
+def write(workspace: Workspace, text: str) -> None:
+    (workspace.configs / "agent.toml").write_text(text)
+
+
+def test_missing_file_means_the_defaults(workspace: Workspace) -> None:
+    config = load(workspace)
+    assert config.name == host_name()
+    assert config.slots == 2
+    assert config.allowed_paths == (str(Path.home()), str(workspace.root))
+    assert config.allowed_uids == {os.geteuid()}
+
+
+def test_set_paths_replace_the_default_ones(workspace: Workspace) -> None:
+    write(workspace, 'allowed_paths = ["/data/../srv", "~/x"]')
+    assert load(workspace).allowed_paths == ("/srv", str(Path.home() / "x"))
+
+
+def test_users_are_names_or_numbers(workspace: Workspace) -> None:
+    write(workspace, 'allowed_users = ["root", 4242]')
+    assert load(workspace).allowed_uids == {os.geteuid(), 0, 4242}
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "says"),
+    [
+        ("slots = ", "end of document", "not TOML"),
+        ("slots = 2\nname = = 'b'\n", "line 2, column 8", "not TOML"),
+        ("slots = 0", "slots", "greater than or equal to 1"),
+        ("slots = '2'", "slots", "valid integer"),
+        ("slots = true", "slots", "valid integer"),
+        ("sluts = 2", "sluts", "did you mean 'slots'"),
+        ("name = 'my host'", "name", "is not a name"),
+        ("launcher = 'slurm'", "launcher", "'tmux' or 'screen'"),
+        ("timeout_s = 0", "timeout_s", "greater than 0"),
+        ("timeout_s = inf", "timeout_s", "finite"),
+        ("reserve_bytes = -1", "reserve_bytes", "greater than or equal to 0"),
+        ("allowed_paths = ['x']", "allowed_paths", "begin it with / or ~/"),
+        ("allowed_users = ['no such user']", "allowed_users", "there is no user"),
+        ("allowed_users = [-1]", "allowed_users", "is not the number of a user"),
+        ("webhook_url = 'ftp://x'", "webhook_url", "not a web address"),
+        ("webhook_events = ['on-fire']", "webhook_events.0", "'on-start', 'on-finish'"),
+        ("slots_by_tool = {gemini = 0}", "slots_by_tool.gemini", "greater than or equal to 1"),
+    ],
+)
+def test_a_mistake_names_file_place_and_remedy(
+    workspace: Workspace, text: str, place: str, says: str
+) -> None:
+    write(workspace, text)
+    with pytest.raises(ConfigError) as caught:
+        load(workspace)
+    assert caught.value.file == workspace.configs / "agent.toml"
+    assert caught.value.place is not None
+    assert place in caught.value.place
+    assert says in str(caught.value)
+    assert caught.value.remedy
+
+
+def test_file_that_is_not_utf8_or_not_a_file(workspace: Workspace) -> None:
+    """Neither is taken for an empty file."""
+    file = workspace.configs / "agent.toml"
+    file.write_bytes(b"name = '\xff'")
+    with pytest.raises(ConfigError, match="byte 8 is not UTF-8"):
+        load(workspace)
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load(workspace)
+
+
+def test_webhook_address_stays_out_of_logs(workspace: Workspace) -> None:
+    """Such an address often holds a token."""
+    write(workspace, "webhook_url = 'https://example.org/t0ken'")
+    config = load(workspace)
+    assert config.webhook_url == "https://example.org/t0ken"
+    assert "t0ken" not in repr(config)
+
+
+def test_sample_of_agent_toml_shows_every_option_with_its_default(workspace: Workspace) -> None:
+    sample = (SAMPLES / "agent.toml").read_text()
+    assert tomllib.loads(sample) == {}, "the sample changes nothing"
+    options = tomllib.loads(OPTION.sub("", sample))
+    assert set(options) == set(AgentConfig.model_fields)
+    shown = AgentConfig.model_validate(options).model_dump()
+    own = {"name", "allowed_paths", "webhook_url", "slots_by_tool", "slots_by_group"}
+    assert {k: v for k, v in shown.items() if k not in own} == AgentConfig().model_dump(exclude=own)
+    write(workspace, OPTION.sub("", sample))
+    assert load(workspace).slots_by_tool == {"gemini": 1}
+
+
+def test_sample_of_tools_toml_shows_every_option(workspace: Workspace) -> None:
+    sample = (SAMPLES / "tools.toml").read_text()
+    assert tomllib.loads(sample) == {}, "the sample changes nothing"
+    text = OPTION.sub("", sample)
+    shown = tomllib.loads(text)
+    assert set(shown["tools"]["mytool"]) == set(ToolDefinition.model_fields) - {"name"}
+    assert set(shown["tools"]["mytool"]["commands"]["explain"]) == set(CommandDefinition.model_fields)
+    (workspace.configs / "tools.toml").write_text(text)
+    registry = Registry.load(workspace)
+    mytool, gemini = registry.get("mytool"), registry.get("gemini")
+    assert mytool is not None
+    assert gemini is not None
+    assert {"explain", "changelog", "analyze-media"} <= set(mytool.commands)
+    assert "changelog" in gemini.commands
+    assert gemini.slots == 1
