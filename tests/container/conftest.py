@@ -80,10 +80,13 @@ def started() -> Iterator[Engine]:
     finally:
         process.terminate()
         process.wait(60)
-        shutil.rmtree(folder, ignore_errors=True)
+        for line in Path("/proc/self/mountinfo").read_text("utf-8").splitlines():
+            if (mount := line.split()[4]).startswith(f"{folder}/"):  # the engine leaves its network's behind
+                subprocess.run(["umount", mount], check=True)
+        shutil.rmtree(folder)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
     """The machine's engine, or one of our own; the tests are skipped where neither can be had."""
     if shutil.which("docker") is None:
@@ -116,7 +119,7 @@ def bootstrap(engine: Engine) -> None:
         engine.docker("import", archive, BASE)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def base_image(engine: Engine) -> str:
     """A bare Debian: no Python, no tmux."""
     if not engine.has(BASE) and engine.docker("pull", "--quiet", BASE, check=False).returncode:
@@ -142,21 +145,36 @@ def copy_apt_settings(target: Path) -> None:
             shutil.copy(path, target)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def image(engine: Engine, base_image: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The base image with the checkout in /aispool and an ordinary user named `somebody`."""
-    context = tmp_path_factory.mktemp("context")
+    return build(engine, "aispool-tests", tmp_path_factory.mktemp("context"), base_image, [])
+
+
+@pytest.fixture(scope="module")
+def systemd_image(engine: Engine, base_image: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The same, with systemd as its first process and all that quickstart needs."""
+    packages = ["systemd-sysv", "dbus-user-session", "libpam-systemd", "python3-venv", "tmux", "procps"]
+    return build(engine, "aispool-tests-systemd", tmp_path_factory.mktemp("context"), base_image, packages)
+
+
+def build(engine: Engine, name: str, context: Path, base_image: str, packages: list[str]) -> str:
+    """Build an image; the packages come first, so that a change of the checkout does not fetch them again."""
     copy_checkout(context / "aispool")
     copy_apt_settings(context / "apt")
+    install = (
+        f"DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends {' '.join(packages)}"
+    )
     (context / "Dockerfile").write_text(
         f"FROM {base_image}\n"
-        "RUN useradd --create-home somebody\n"
         "COPY apt/ /etc/apt/apt.conf.d/\n"
-        "COPY aispool/ /aispool/\n"
+        "RUN useradd --create-home somebody\n"
+        + (f"RUN apt-get update -qq && {install}\n" if packages else "")
+        + "COPY aispool/ /aispool/\n"
         "RUN chmod -R go=rX /aispool\n"
     )
-    engine.docker("build", "--network", "host", "--tag", "aispool-tests", str(context))
-    return "aispool-tests"
+    engine.docker("build", "--network", "host", "--tag", name, str(context))
+    return name
 
 
 def local_indexes(settings: str) -> set[str]:
@@ -164,7 +182,7 @@ def local_indexes(settings: str) -> set[str]:
     return {path for path in re.findall(r"(?:file://|['\"\s=])(/[^\s'\"]+)", settings) if Path(path).is_dir()}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def access() -> list[str]:
     """Return the options by which a container reaches package registries just as this machine does."""
     found = subprocess.run(["pip", "config", "list"], capture_output=True, text=True, check=False).stdout
