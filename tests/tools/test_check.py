@@ -5,17 +5,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agent.tools.check import check
+from agent.tools.registry import Registry
 from spool.task import Task
 
 if TYPE_CHECKING:
     from agent.config import AgentConfig
-    from agent.tools.registry import Registry
     from spool.workspace import Workspace
 
 MEDIA = {"tool": "gemini", "command": "analyze-media"}
 IN_A = {**MEDIA, "parameters": {"media_dir": "a"}}
 ASK = {"tool": "gemini", "parameters": {"prompt": "what is this?"}}
 RUN = {"tool": "shell", "command": "true"}
+MINE = {"tool": "mine", "parameters": {"prompt": "what is this?"}}
 
 
 def with_parameters(task: dict[str, Any], **parameters: Any) -> dict[str, Any]:
@@ -57,6 +58,9 @@ def with_parameters(task: dict[str, Any], **parameters: Any) -> dict[str, Any]:
             "is null",
             "markdown",
         ),
+        (with_parameters(IN_A, dry_run=1), "parameters.dry_run", "a number, not true or false", "like false"),
+        (with_parameters(IN_A, limits=[]), "parameters.limits", "a list, not an object", "like {}"),
+        (MINE, "parameters.where", "which mine needs", "add it"),
         (with_parameters(ASK, model=["x"]), "parameters.model", "not a string", "the model's name"),
         (with_parameters(ASK, model="--yolo"), "parameters.model", "taken for an option", "something else"),
         (with_parameters(ASK, args=["--yolo"]), "parameters.args", "takes no args", "add $args"),
@@ -79,7 +83,6 @@ def with_parameters(task: dict[str, Any], **parameters: Any) -> dict[str, Any]:
     ],
 )
 def test_what_cannot_be_accepted(
-    registry: Registry,
     workspace: Workspace,
     config: AgentConfig,
     fields: dict[str, Any],
@@ -88,6 +91,11 @@ def test_what_cannot_be_accepted(
     remedy: str,
 ) -> None:
     """Every refusal says what, where and what to do."""
+    (workspace.configs / "tools.toml").write_text(
+        "[tools.gemini.defaults]\ndry_run = false\nlimits = {}\n"
+        '[tools.mine]\nargv = ["/bin/echo", "--in=$where", "$prompt"]\n'
+    )
+    registry = Registry.load(workspace)
     refusal = registry.check(Task.model_validate(fields), workspace, config)
     assert refusal is not None
     assert refusal.field == field

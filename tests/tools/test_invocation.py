@@ -183,6 +183,7 @@ def test_cwd_of_the_task_wins(home: Path, workspace: Workspace, install: Install
             "input not found: no",
         ),
         ({"tool": "gemini", "parameters": {"prompt": "what is", "cwd": "~/no"}}, "input not found: ~/no"),
+        ({"tool": "gone", "parameters": {"prompt": "what is"}}, "there is no tool 'gone'"),
         ({"tool": "crush", "parameters": {"prompt": "what is"}}, "crush is not installed: no crush on"),
         ({"tool": "qwen", "parameters": {"prompt": "what is"}}, "no qwen or qwen-cli on the agent's PATH"),
     ],
@@ -279,6 +280,34 @@ def test_secrets_that_others_may_read_stop_the_launch(
     assert "not a regular file" in refuse(ASK).what
     (workspace.configs / "tools.toml").write_text('[tools.gemini]\nenv_file = "~/no.env"\n')
     assert "is missing, which env_file of tools.gemini names" in refuse(ASK).what
+
+
+def test_secrets_of_another_user_stop_the_launch(
+    workspace: Workspace, install: Install, refuse: Refuse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("gemini")
+    file = workspace.configs / "env" / "gemini.env"
+    file.write_text("A=b\n")
+    monkeypatch.setattr("agent.tools.environment.os.geteuid", lambda: os.getuid() + 1)
+    assert "belongs to another user" in refuse(ASK).what
+
+
+def test_program_written_into_argv(
+    workspace: Workspace, install: Install, render: Render, refuse: Refuse
+) -> None:
+    program = install("crush")
+    setup = install("crush", "login")
+    mine = f'[tools.mine]\nargv = ["{program}", "run", "$prompt"]\nsetup = ["{setup}"]\n'
+    (workspace.configs / "tools.toml").write_text(mine)
+    task = {"tool": "mine", "parameters": {"prompt": "what is this?"}}
+    assert render(task).argv == (str(program), "run", "what is this?")
+    assert render(task).setup_argv == (str(setup),)
+    setup.unlink()
+    assert "is not installed" in refuse(task).what
+    program.unlink()
+    assert refuse(task).what == f"{program} cannot be run"
+    (workspace.configs / "tools.toml").write_text(mine + 'cwd = "/no/such/folder"\n')
+    assert refuse(task).what == "/no/such/folder is not a folder"
 
 
 def test_environment_of_ours_wins(install: Install, render: Render, workspace: Workspace) -> None:
