@@ -128,14 +128,12 @@ def _launches(
         if room.is_kept_from(lane):
             heappop(heads)
             continue
-        if task is None or index.standing(task, now_s, known):
-            index.look_again(task_id)
-        elif lacking := room.lacks(lane):
-            if task.waited_s(now_s) > HEAD_RESERVE_S:
-                room.keep(lacking, task_id, lane.weight)
-            heappop(heads)
-            continue
-        else:
+        if task and not index.standing(task, now_s, known):  # a dependency may have been taken back
+            if lacking := room.lacks(lane):
+                if task.waited_s(now_s) > HEAD_RESERVE_S:
+                    room.keep(lacking, task_id, lane.weight)
+                heappop(heads)
+                continue
             room.take(lane)
             yield Launch(task_id)
         following = next(lines[lane], None)

@@ -86,10 +86,6 @@ class WaitingIndex:
         """The state of ``task_id`` changed: look again at those that depend on it."""
         self._touched.add(task_id)
 
-    def look_again(self, task_id: str) -> None:
-        """Place one waiting task anew: it is not what it was taken for."""
-        self._new.add(task_id)
-
     def touch_all(self) -> None:
         """Look again at everything, as after a scan that followed a doubt."""
         self._new.update(self._tasks)
@@ -104,7 +100,7 @@ class WaitingIndex:
             return "deferred"
         if task.held:
             return "held"
-        return "blocked" if task.dependencies and not self._is_ready(task) else "queued"
+        return "blocked" if _is_blocked(task, known) else "queued"
 
     def standing(self, task: Waiting, now_s: float, known: StateOf) -> Refuse | Settle | Wait | None:
         """What keeps a task from starting, apart from its turn and room; None when nothing does."""
@@ -168,12 +164,8 @@ class WaitingIndex:
         for touched in self._touched:
             failed = known(touched) in FAILED_STATES
             for task_id in self._dependants.get(touched, ()):
-                task = self._tasks[task_id]
-                if failed or self._is_ready(task) or not _is_blocked(task, known):
+                if failed or not _is_blocked(self._tasks[task_id], known):
                     yield task_id
-
-    def _is_ready(self, task: Waiting) -> bool:
-        return task.task_id in self._lanes.get(task.lane, ())
 
     def _waiting_dependencies(self, task_id: str) -> list[str]:
         return [dependency for dependency in _edges(self._tasks[task_id]) if dependency in self._tasks]

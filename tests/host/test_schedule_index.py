@@ -64,6 +64,25 @@ def test_an_edit_breaks_a_cycle() -> None:
     assert (decided.ends, launched(decided)) == ((), ["b"])
 
 
+def test_a_cycle_that_closes_later_names_those_that_waited() -> None:
+    """The task that closes the ring is refused, and so are those that were already in line."""
+    index = WaitingIndex([task("a", dependencies=("b",))])
+    assert plan(index, Limits(slots=1), (), {}.get, NOW_S).ends == ()
+    index.insert(task("b", dependencies=("a",)))
+    cycle = ("a", "b")
+    assert plan(index, Limits(slots=1), (), {}.get, NOW_S).ends == (Refuse("a", cycle), Refuse("b", cycle))
+
+
+def test_an_edit_breaks_no_other_cycle() -> None:
+    """Two rings: editing one away leaves the other refused."""
+    rings = [("a", "b"), ("b", "a"), ("c", "d"), ("d", "c")]
+    index = WaitingIndex(task(task_id, dependencies=(dependency,)) for task_id, dependency in rings)
+    plan(index, Limits(slots=1), (), {}.get, NOW_S)
+    index.insert(task("b"))
+    decided = plan(index, Limits(slots=1), (), {}.get, NOW_S)
+    assert [end.task_id for end in decided.ends] == ["c", "d"]
+
+
 def test_a_long_cycle_is_shortened_in_the_sentence_only() -> None:
     """Beyond a hundred ids, the sentence says how many it leaves out."""
     refused = Refuse("t0000", tuple(f"t{number:04d}" for number in range(150)))

@@ -63,9 +63,10 @@ def test_whatever_has_not_started_expires(how: dict[str, Any]) -> None:
 
 def test_a_next_attempt_waits_as_deferred_and_never_expires() -> None:
     """A retry waits for its time and for room only, in state deferred."""
-    again = task("a", retrying=True, not_before_s=NOON_S, expires_at_s=NOW_S, dependencies=("gone",))
+    again = task("a", retrying=True, not_before_s=NOON_S, expires_at_s=NOON_S - 1, dependencies=("gone",))
     index = WaitingIndex([again])
-    early = plan(index, Limits(slots=1), (), {}.get, NOON_S - 1)
+    early = plan(index, Limits(slots=1), (), {}.get, NOON_S - 9)
+    assert early.next_due_s == NOON_S
     assert early.decision("a") == Wait(
         "a", "deferred", "deferred: next attempt not before 2026-09-22T12:00:00Z"
     )
@@ -76,8 +77,8 @@ def test_a_next_attempt_waits_as_deferred_and_never_expires() -> None:
 
 def test_a_clock_set_back_is_believed() -> None:
     """When the clock jumps back, a task that was due waits again, and an expired one lives again."""
-    index = WaitingIndex([task("a", not_before_s=NOON_S), task("b", expires_at_s=NOON_S, held=True)])
-    plan(index, Limits(slots=1), (), {}.get, NOON_S)
+    index = WaitingIndex([task("a", not_before_s=NOON_S), task("b", expires_at_s=NOON_S + 9, held=True)])
+    plan(index, Limits(slots=1), (), {}.get, NOON_S + 9)
     back = plan(index, Limits(slots=1), (), {}.get, NOW_S)
     assert (back.ends, back.launches, back.next_due_s) == ((), (), NOON_S)
     assert reason(back, "a") == "queued: not before 2026-09-22T12:00:00Z"
@@ -140,6 +141,15 @@ def test_a_failed_dependency_ends_the_task(state: str) -> None:
     ended = plan(index, Limits(slots=1), (), known.get, NOW_S)
     assert ended.ends == (Settle("a", "dependency_failed", f"dependency b did not succeed: {state}"),)
     assert ended.decision("a") == ended.ends[0]
+
+
+def test_a_failure_that_is_run_again_ends_nobody() -> None:
+    """When the failed dependency runs again before its dependants were settled, they wait for it."""
+    known = {"b": "failed"}
+    index = WaitingIndex([task("a", dependencies=("b",))])
+    assert plan(index, Limits(slots=1), (), known.get, NOW_S).ends
+    known["b"] = "running"
+    assert plan(index, Limits(slots=1), (), known.get, NOW_S).ends == ()
 
 
 def test_failure_travels_along_a_chain() -> None:
