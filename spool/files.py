@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -62,7 +63,9 @@ def write_all(descriptor: int, content: bytes) -> None:
 
 
 def _write_temporary(target: Path, content: bytes) -> Path:
-    temporary = target.with_name(f".{target.name[:100]}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
+    # cut by bytes: a name of 255 bytes may hold few characters
+    readable = os.fsencode(target.name)[:100].decode(errors="ignore")
+    temporary = target.with_name(f".{readable}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
     try:
         try:
@@ -70,7 +73,7 @@ def _write_temporary(target: Path, content: bytes) -> Path:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-    except OSError:
+    except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     return temporary
@@ -107,6 +110,10 @@ def put_new(target: Path, content: bytes) -> None:
     temporary = _write_temporary(target, content)
     try:
         os.link(temporary, target)
+    except FileExistsError:
+        # NFS may answer so to a repeated request that the first one fulfilled (open(2), O_EXCL)
+        if temporary.stat().st_nlink != 2:  # noqa: PLR2004 - both names
+            raise
     finally:
         temporary.unlink(missing_ok=True)
     fsync_folder(target.parent)
@@ -196,6 +203,23 @@ def read_regular(path: Path, limit_bytes: int = 64 << 20) -> bytes:
         return read_descriptor(descriptor, limit_bytes)
 
 
+def read_tail(path: Path, most_bytes: int) -> tuple[bytes, bool]:
+    """Return a regular file's end, and whether the file begins before it.
+
+    Raises:
+        NotRegularError: it is something else.
+        OSError: it cannot be read.
+    """
+    with open_regular(path) as descriptor:
+        begin = max(os.fstat(descriptor).st_size - most_bytes, 0)
+        chunks: list[bytes] = []
+        offset = begin
+        while chunk := os.pread(descriptor, 1 << 20, offset):
+            chunks.append(chunk)
+            offset += len(chunk)
+    return b"".join(chunks), begin > 0
+
+
 def no_writer_holds(descriptor: int) -> bool | None:
     """Tell whether nobody has the open file open for writing; None where the kernel cannot say.
 
@@ -203,6 +227,8 @@ def no_writer_holds(descriptor: int) -> bool | None:
     file and on most network file systems: there the caller watches size and ctime instead.
     """
     try:
+        # who opens it for writing while we hold the lease has us sent a signal: the default, SIGIO, kills
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
     except BlockingIOError:
         return False

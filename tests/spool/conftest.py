@@ -37,7 +37,7 @@ class Killer:
         return counted
 
     def deaths(self, prepare: Callable[[], Callable[[], Any]]) -> Iterator[int]:
-        """Kill what `prepare` returns before its first call, its second, and so on; yield after each death."""
+        """Kill what `prepare` returns before its first call, its second, and so on; yield each time."""
         for calls in range(200):
             act = prepare()
             self.left = calls
