@@ -21,6 +21,9 @@ ERROR_SUFFIX = ".error.json"
 MAX_TASK_NAME_BYTES = 200
 """Longest accepted file name: NAME.error.json and its kin must still fit the 255 bytes of a name."""
 
+MAX_NAME_BYTES = 255
+"""Longest name of any file (NAME_MAX of Linux file systems)."""
+
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _ULID_LENGTH = 26
 
@@ -64,11 +67,16 @@ def name_problem(name: str) -> str | None:
 
 def error_name(name: str) -> str:
     """Return the name of the explanation beside a rejected file, shortened when it would not fit."""
+    return shortened(name, ERROR_SUFFIX)
+
+
+def shortened(name: str, suffix: str) -> str:
+    """Return the name with a suffix; one too long for a file system is cut, and told apart by a digest."""
     raw = os.fsencode(name)
-    if len(raw) + len(ERROR_SUFFIX) <= MAX_TASK_NAME_BYTES + 55:
-        return name + ERROR_SUFFIX
+    if len(raw) + len(suffix) <= MAX_NAME_BYTES:
+        return name + suffix
     digest = hashlib.sha256(raw).hexdigest()[:12]
-    return os.fsdecode(raw[:MAX_TASK_NAME_BYTES]) + f"~{digest}{ERROR_SUFFIX}"
+    return raw[:MAX_TASK_NAME_BYTES].decode(errors="ignore") + f"~{digest}{suffix}"
 
 
 def with_suffix_number(name: str, number: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import json
 import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -137,7 +138,8 @@ def session(folder: Path) -> View | None:
     """Return one session as a view; None when it is gone."""
     try:
         status = Status.read(folder / STATUS)
-    except DamagedError as error:
+        task = read_task(folder) if status is None else None
+    except (DamagedError, OSError) as error:
         return View(folder.name, State.RUNNING, str(error), "sessions", folder)
     if status is not None:
         return View(
@@ -152,7 +154,6 @@ def session(folder: Path) -> View | None:
             changed_at=status.since,
             status=status,
         )
-    task = read_task(folder)
     if task is None:
         return None
     return View(
@@ -184,7 +185,8 @@ def result(workspace: Workspace, task_id: str) -> View | None:
     folder = workspace.results / task_id
     try:
         record = Result.read(folder / RESULT)
-    except DamagedError as error:
+        tombstone = read_tombstone(workspace, task_id) if record is None else None
+    except (DamagedError, OSError) as error:
         return View(task_id, State.LOST, str(error), "results", folder)
     if record is not None:
         return View(
@@ -199,7 +201,6 @@ def result(workspace: Workspace, task_id: str) -> View | None:
             changed_at=record.finished_at,
             result=record,
         )
-    tombstone = read_tombstone(workspace, task_id)
     if tombstone is None:
         return None
     path = workspace.tombstones / task_id
@@ -230,10 +231,21 @@ def rejected(workspace: Workspace) -> list[RejectedFile]:
         n for n in os.listdir(workspace.rejected) if n.endswith(ERROR_SUFFIX) and not n.startswith(".")
     )
     return [
-        RejectedFile(
-            n.removesuffix(ERROR_SUFFIX),
-            workspace.rejected / n.removesuffix(ERROR_SUFFIX),
-            workspace.rejected / n,
-        )
+        RejectedFile(file, workspace.rejected / file, workspace.rejected / n)
         for n in names
+        if (file := _explained(workspace.rejected / n))
     ]
+
+
+def _explained(explanation: Path) -> str | None:
+    """Return the name of the file that is explained; its explanation's own name may be shortened."""
+    plain = explanation.name.removesuffix(ERROR_SUFFIX)
+    if os.path.lexists(explanation.with_name(plain)):
+        return plain
+    try:
+        name = json.loads(read_regular(explanation, 1 << 20))["file"]
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, KeyError):
+        return plain
+    return name if isinstance(name, str) and "/" not in name else plain
