@@ -1,0 +1,112 @@
+"""`aispool logs ID`: what a task printed, and with -f what it prints."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from agent.cli.command import command
+from agent.cli.ids import id_argument
+from agent.cli.place import InputError, Place, pass_place
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from spool.view import View
+
+POLL_S: Final = 0.2
+
+
+@command("logs")
+@id_argument("sessions", "results")
+@click.option("--follow", "-f", is_flag=True, help="Go on until the task is over.")
+@click.option("--lines", "-n", type=click.IntRange(min=0), metavar="N", help="Only the last N lines.")
+@click.option("--raw", is_flag=True, help="With colours and control characters, as the tool printed them.")
+@pass_place
+def logs_command(place: Place, *, task_id: str, follow: bool, lines: int | None, raw: bool) -> None:
+    """Print what a task printed; -f follows it until it is over.
+
+    Escape sequences are taken out, since they could do anything to your terminal; --raw leaves them in.
+
+    Examples:
+      aispool logs nightly-build
+      aispool logs -n 50 -f nightly-build
+      aispool logs --raw nightly-build | less -R
+    """
+    from agent.inspect.follow import Follower, last_lines  # noqa: PLC0415 - `--help` needs none of it
+
+    view = place.find(task_id)
+    write = _writer(raw=raw)
+    files = _files(place, view)
+    if not files and not follow:
+        raise InputError(f"{task_id} has printed nothing yet: it is {view.state} ({view.reason})")
+    if not follow:
+        write(last_lines(files, lines) if lines is not None else _whole(files))
+        write((b"",))
+        return
+    if not files:
+        click.echo(f"aispool: {task_id} is {view.state}: {view.reason}", err=True)
+    log = _log(place, view)
+    follower = Follower(log, POLL_S)
+    if files and files[-1] == log:
+        if lines is None:
+            write(_whole(files[:-1]))
+        else:
+            write(last_lines([*files[:-1], log], lines, follower))
+    elif files:
+        write(_whole(files))
+    write(follower.pieces(until=lambda: _is_over(place, task_id)))
+    write((b"",))
+
+
+def _writer(*, raw: bool) -> Callable[[Iterable[bytes]], None]:
+    """Return what prints pieces of a stream; an empty piece ends it."""
+    from agent.inspect.sanitize import Plain  # noqa: PLC0415
+
+    plain = Plain()
+
+    def write(pieces: Iterable[bytes]) -> None:
+        for piece in pieces:
+            if raw:
+                sys.stdout.buffer.write(piece)
+            else:
+                sys.stdout.write(plain.feed(piece) if piece else plain.end())
+            sys.stdout.flush()
+
+    return write
+
+
+def _log(place: Place, view: View) -> Path:
+    named = view.result.output.log if view.result else view.status.log if view.status else None
+    return place.root / named if named else place.workspace.logs / f"{view.tool}-{view.task_id}.log"
+
+
+def _files(place: Place, view: View) -> list[Path]:
+    """Return where a task's output lies: its log behind the rotated part, else its attempts' files."""
+    from spool.attempt import attempts_of  # noqa: PLC0415
+
+    log = _log(place, view)
+    if view.place in {"tasks", "held"}:
+        return []
+    found = [path for path in (log.with_name(log.name + ".1"), log) if path.is_file()]
+    if found:
+        return found
+    streams = (path for attempt in attempts_of(view.path) for path in (attempt.stdout, attempt.stderr))
+    return [path for path in streams if path.is_file()]
+
+
+def _whole(files: list[Path]) -> Iterable[bytes]:
+    for path in files:
+        with path.open("rb") as file:
+            while piece := file.read(1 << 16):
+                yield piece
+
+
+def _is_over(place: Place, task_id: str) -> bool:
+    from spool.view import find  # noqa: PLC0415
+
+    view = find(place.workspace, task_id)
+    return view is None or view.state.is_over

@@ -1,0 +1,98 @@
+"""The group of all commands. `aispool --help` reads the table below and imports no command."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+from typing import Final
+
+import click
+
+from agent.cli.command import Group
+from agent.cli.place import Place
+
+COMMANDS: Final = {
+    "init": ("agent.cli.init", "Make a workspace, or bring its scripts up to date."),
+    "submit": ("agent.cli.submit", "Drop tasks into the workspace and print their ids."),
+    "ls": ("agent.cli.listing", "List what waits, what runs, and the latest results."),
+    "show": ("agent.cli.show", "Show all that is known of one task."),
+    "logs": ("agent.cli.logs", "Print what a task printed; -f follows it."),
+    "wait": ("agent.cli.wait", "Wait until tasks are over; 0 only when all succeeded."),
+    "attach": ("agent.cli.attach", "Attach this terminal to a running task."),
+    "cancel": ("agent.cli.cancel", "Cancel tasks, waiting or running."),
+    "retry": ("agent.cli.retry", "Run finished tasks again."),
+    "hold": ("agent.cli.hold", "Put waiting tasks on hold."),
+    "release": ("agent.cli.hold", "Release tasks that are on hold."),
+    "pause": ("agent.cli.pause", "Stop claiming: in all, of a tool, or of a group."),
+    "resume": ("agent.cli.pause", "Claim again after a pause."),
+    "edit": ("agent.cli.edit", "Edit a task while it waits."),
+    "clean": ("agent.cli.clean", "Remove what retention no longer keeps, now."),
+    "report": ("agent.cli.report", "Say what was done, failed, waits and cost."),
+    "health": ("agent.cli.health", "Show how this host is, and keep it as a log."),
+    "doctor": ("agent.cli.doctor", "Check this machine and say what to do."),
+    "tools": ("agent.cli.tools", "List the tools that tasks can name."),
+    "agent": ("agent.cli.run_agent", "Run the agent of this host."),
+    "completion": ("agent.cli.completion", "Print the completion script of a shell."),
+}
+"""Name → module, in which the command has the same name with `_command` behind it, and its first sentence."""
+
+
+class LazyGroup(Group):
+    """Imports a command when it is called, not before."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the table's order: by what a person does, not by alphabet."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command's module and return the command."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(COMMANDS[cmd_name][0])
+        command = getattr(module, f"{cmd_name}_command")
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table without importing what it names."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, sentence) for name, (_, sentence) in COMMANDS.items()])
+
+
+def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click
+    if wanted and not ctx.resilient_parsing:
+        click.echo(f"aispool {importlib.metadata.version('aispool')}")
+        ctx.exit()
+
+
+@click.group(
+    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.option(
+    "--workspace",
+    "-w",
+    metavar="DIR",
+    help="The workspace. Default: AISPOOL_WORKSPACE, else ~/ai-workspace.",
+)
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Print it."
+)
+@click.pass_context
+def cli(ctx: click.Context, workspace: str | None) -> None:
+    """Drop a JSON file in a folder, get a result.
+
+    The workspace is a folder of plain files: whatever a command does here, a person with a shell can do by
+    hand. Commands that read take --json and print one document.
+
+    Examples:
+      aispool init                                        make ~/ai-workspace
+      aispool submit --tool shell --command 'date' --wait  run something
+      aispool ls                                          see where things stand
+      aispool logs -f ID                                  follow a task
+
+    Exit codes: 0 done, 1 your input or a failed task, 2 usage, 3 our bug, 130 interrupted.
+    """
+    ctx.obj = Place(workspace)

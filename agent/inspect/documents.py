@@ -1,0 +1,102 @@
+"""The JSON documents of `--json`: one object each, fields that stay, times in UTC, sizes in bytes.
+
+A field is never left out: what is not known is null.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
+
+from spool.attempt import attempts_of
+from spool.records import DamagedError, Exit, Started, iso
+from spool.results import read_task
+
+if TYPE_CHECKING:
+    from spool.attempt import Attempt
+    from spool.view import RejectedFile, View
+    from spool.workspace import Workspace
+
+SCHEMA_VERSION: Final = 1
+
+
+def document(workspace: Workspace, **fields: Any) -> dict[str, Any]:
+    """Return the frame of every document."""
+    return {"schema_version": SCHEMA_VERSION, "workspace": str(workspace.root), **fields}
+
+
+def of_view(view: View) -> dict[str, Any]:
+    """Return one task of a list."""
+    result, status = view.result, view.status
+    finished_at = result.finished_at if result else None
+    started_at = (result or status).started_at if (result or status) else None  # type: ignore[union-attr]
+    return {
+        "task_id": view.task_id,
+        "state": str(view.state),
+        "reason": view.reason,
+        "place": view.place,
+        "path": str(view.path),
+        "tool": view.tool,
+        "command": view.command,
+        "source_name": view.name,
+        "changed_at": iso(view.changed_at) if view.changed_at else None,
+        "started_at": iso(started_at) if started_at else None,
+        "finished_at": iso(finished_at) if finished_at else None,
+        "duration_s": result.duration_s if result else None,
+        "labels": list(labels_of(view)),
+    }
+
+
+def labels_of(view: View) -> tuple[str, ...]:
+    """Return a task's labels, from wherever they stand."""
+    if view.task is not None:
+        return view.task.labels
+    if view.result is not None:
+        return view.result.labels
+    accepted = read_task(view.path) if view.place == "sessions" else None
+    return accepted.labels if accepted else ()
+
+
+def of_rejected(file: RejectedFile) -> dict[str, Any]:
+    """Return one refused file of a list."""
+    return {"name": file.name, "path": str(file.path), "explanation": str(file.explanation)}
+
+
+def of_task(workspace: Workspace, view: View) -> dict[str, Any]:
+    """Return all that is known of one task."""
+    task = view.task or (read_task(view.path) if view.place in {"sessions", "results"} else None)
+    record = view.result or view.status
+    log = (view.result.output.log if view.result else view.status.log if view.status else None) or None
+    return document(
+        workspace,
+        **of_view(view),
+        attach=view.status.attach if view.status else None,
+        log=str(workspace.root / log) if log else None,
+        task=task.model_dump(mode="json", exclude_defaults=True) if task else None,
+        status=view.status.model_dump(mode="json") if view.status else None,
+        result=view.result.model_dump(mode="json") if view.result else None,
+        attempts=[_of_attempt(attempt) for attempt in attempts_of(view.path)] if record else [],
+    )
+
+
+def _of_attempt(attempt: Attempt) -> dict[str, Any]:
+    try:
+        started, ended = Started.read(attempt.started), Exit.read(attempt.exit)
+        damage = None
+    except DamagedError as error:
+        started, ended, damage = None, None, str(error)
+    return {
+        "number": attempt.number,
+        "phase": str(attempt.phase()),
+        "folder": str(attempt.folder),
+        "stdout": str(attempt.stdout) if attempt.stdout.exists() else None,
+        "stderr": str(attempt.stderr) if attempt.stderr.exists() else None,
+        "started": started.model_dump(mode="json") if started else None,
+        "exit": ended.model_dump(mode="json") if ended else None,
+        "damage": damage,
+    }
+
+
+def of_record(record: Any) -> dict[str, Any]:
+    """Return a frozen dataclass as an object."""
+    return asdict(record)
