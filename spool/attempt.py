@@ -6,6 +6,7 @@ there an `exit`, was there a `started`, does anything of the tool still hold tre
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ from spool.locks import is_held
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+_NUMBER = re.compile(r"[0-9]{3,9}")
 
 
 class Phase(StrEnum):
@@ -90,6 +93,8 @@ class Attempt:
         The wrapper takes wrap.lock, then writes `started`, then `exit`, then dies; looked at in this
         order no living wrapper is taken for dead, and no recorded end is missed.
         """
+        if self.exit.exists():
+            return Phase.ENDED
         started = self.started.exists()
         if is_held(self.wrap_lock):
             return Phase.RUNNING
@@ -103,10 +108,11 @@ class Attempt:
 def attempts_of(session: Path) -> list[Attempt]:
     """Return a session's attempts in order."""
     try:
-        names = sorted(p.name for p in (session / "attempts").iterdir() if p.name.isdigit())
+        names = [p.name for p in (session / "attempts").iterdir() if _NUMBER.fullmatch(p.name)]
     except FileNotFoundError:
         return []
-    return [Attempt(session / "attempts" / name) for name in names]
+    # by number: after 999 comes 1000, which sorts before it as text
+    return [Attempt(session / "attempts" / name) for name in sorted(names, key=int)]
 
 
 def next_attempt(session: Path) -> Attempt:

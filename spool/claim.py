@@ -15,9 +15,11 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from spool.exclusive import move_new
 from spool.files import fsync_folder, make_folder, move, remove
 from spool.names import FILES_SUFFIX, WHY_SUFFIX, stem_of
 
@@ -62,26 +64,41 @@ def claim(workspace: Workspace, agent: str, dropped: Path, task_id: str) -> Clai
     folder = workspace.agent(agent) / task_id
     folder.mkdir(mode=0o700)
     source = folder / SOURCE
-    source.mkdir(mode=0o700)
     try:
+        source.mkdir(mode=0o700)
         dropped.rename(source / dropped.name)
-    except FileNotFoundError:
-        shutil.rmtree(folder)
-        return None
+    except OSError as error:
+        # a network file system may have renamed it and lost the answer: then it is ours
+        if not os.path.lexists(source / dropped.name):
+            _remove_empty(source, folder)
+            if isinstance(error, FileNotFoundError):
+                return None
+            raise
     mine = Claim(task_id, folder)
-    bring_files(workspace, mine, dropped)
-    fsync_folder(source)
-    fsync_folder(folder)
-    fsync_folder(folder.parent)
-    fsync_folder(dropped.parent)
+    try:
+        bring_files(workspace, mine, dropped)
+        for changed in (source, folder, folder.parent, dropped.parent):
+            fsync_folder(changed)
+    except FileNotFoundError:
+        if folder.exists():
+            raise
+        return None  # taken over
     return mine
+
+
+def _remove_empty(*folders: Path) -> None:
+    for folder in folders:
+        with suppress(FileNotFoundError):
+            folder.rmdir()
 
 
 def bring_files(workspace: Workspace, mine: Claim, dropped: Path) -> None:
     """Move NAME.files of a claimed NAME.json into the claim; doing it again after a kill is fine."""
     stem = stem_of(dropped.name)
-    if not mine.files.exists():
+    if not os.path.lexists(mine.files):
         for place in (dropped.parent, workspace.tasks, workspace.held):
+            if os.path.lexists(place / dropped.name):
+                continue  # another task of this name waits there: they are its files
             try:
                 (place / f"{stem}{FILES_SUFFIX}").rename(mine.files)
                 break
@@ -91,27 +108,52 @@ def bring_files(workspace: Workspace, mine: Claim, dropped: Path) -> None:
 
 
 def give_back(workspace: Workspace, mine: Claim) -> bool:
-    """Put a claimed file back into the drop folder; False when its name is taken there again."""
+    """Put a claimed file back into the drop folder; False when its name is taken there again.
+
+    A claim of a task that ran before is not given back: False, and it lies where it lay.
+    """
+    if was_over(mine.folder):
+        return False
     source = mine.source
-    if source is None:
-        shutil.rmtree(mine.folder)
-        return True
-    target = workspace.tasks / source.name
-    try:
-        os.link(source, target)
-    except FileExistsError:
-        if not target.samefile(source):
-            return False
-    if mine.files.exists():
-        mine.files.rename(workspace.tasks / f"{stem_of(source.name)}{FILES_SUFFIX}")
-    fsync_folder(workspace.tasks)
-    # link before discard: a crash between leaves two names of one inode, and giving back runs again
+    if source is not None and not _put_back(workspace, mine, source):
+        return False
+    # renamed, never linked: another agent may have taken it by now, and a second name would run twice
     discard(mine)
     return True
 
 
+def _put_back(workspace: Workspace, mine: Claim, source: Path) -> bool:
+    target = workspace.tasks / source.name
+    files = workspace.tasks / f"{stem_of(source.name)}{FILES_SUFFIX}"
+    if os.path.lexists(target):
+        return False
+    # not executable any more, then the files, then the task: who claims it next finds them there
+    remove(mine.folder / TASK)
+    if os.path.lexists(mine.files):
+        try:
+            move_new(mine.files, files)
+        except FileExistsError:
+            return False
+    try:
+        move_new(source, target)
+    except FileExistsError:
+        with suppress(FileNotFoundError):
+            move_new(files, mine.files)
+        return False
+    return True
+
+
+def was_over(folder: Path) -> bool:
+    """Tell whether a claimed folder was a result, or ran: it is not a newcomer then."""
+    if (folder / "result.json").exists() or (folder / "result.before.json").exists():
+        return True
+    return next(folder.glob("attempts/*/started"), None) is not None
+
+
 def discard(mine: Claim) -> None:
     """Remove a claim whose task lies elsewhere."""
+    # first what would be taken for a task when the removal is cut off
+    remove(mine.folder / TASK)
     shutil.rmtree(mine.folder)
     fsync_folder(mine.folder.parent)
 
@@ -124,12 +166,18 @@ def publish(workspace: Workspace, mine: Claim) -> Path | None:
         OSError: the workspace is unwritable.
     """
     session = workspace.sessions / mine.task_id
+    if was_over(mine.folder):
+        # left by a pruning that was cut off: it would make this task its own duplicate
+        remove(workspace.tombstones / mine.task_id)
+    if is_over(workspace, mine.task_id):
+        return None
     try:
         move(mine.folder, session)
     except OSError as error:
         if error.errno in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}:
             return None
         raise
+    # again: the first of this id may have ended between; killed before the next line, recovery looks, too
     if is_over(workspace, mine.task_id):
         move(session, mine.folder)
         return None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
 
-from spool.files import put, read_regular
+from spool.files import NotRegularError, TooLargeError, put, read_regular
 from spool.task import parse_time
 
 if TYPE_CHECKING:
@@ -85,6 +85,8 @@ class Record(BaseModel):
             content = read_regular(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except (NotRegularError, TooLargeError) as error:
+            raise DamagedError(f"{path} is damaged: {error}") from None
         try:
             return cls.model_validate_json(content)
         except ValidationError as error:
@@ -198,6 +200,8 @@ class Intent(Record):
         env_files: KEY=VALUE files that the wrapper reads itself, so that secrets stay in them.
         env_aliases: new name → names that may hold its value, tried in order when the new name is unset.
         setup_argv: run before the tool with the same environment; its failure fails the attempt.
+        output: the stream that holds the answer: stdout, stderr or none.
+        output_name: where the answer is put as well, below results/.
         timeout_s: of the attempt, waiting for a person not counted.
     """
 
@@ -216,6 +220,8 @@ class Intent(Record):
     setup_argv: tuple[str, ...] = ()
     stdin_file: str | None = None
     interactive: bool = False
+    output: str = "stdout"
+    output_name: str | None = None
     timeout_s: float
     waiting_timeout_s: float
     grace_s: float
@@ -244,7 +250,8 @@ class Exit(Record):
     """attempts/NNN/exit: how the attempt ended, as the wrapper saw it.
 
     Args:
-        ended_by: why we ended it: cancel, timeout, waiting_timeout; null when it ended by itself.
+        ended_by: why we ended it: cancel, timeout, waiting_timeout, shutdown (of the machine), lost (nobody
+            saw its end; written by the agent); null when it ended by itself.
         error: why the tool could not be started; null when it was.
     """
 

@@ -9,13 +9,25 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
 
 from spool.attempt import attempts_of
 from spool.claim import TASK
-from spool.files import fsync_folder, make_folder, move, put_new, read_regular, remove
-from spool.names import is_task_id
-from spool.records import Result, Tombstone
+from spool.files import (
+    NotRegularError,
+    TooLargeError,
+    fsync_folder,
+    make_folder,
+    move,
+    put_new,
+    read_regular,
+    remove,
+)
+from spool.names import is_task_id, new_ulid
+from spool.records import DamagedError, Result, Tombstone
 from spool.task import AcceptedTask
 
 if TYPE_CHECKING:
@@ -42,9 +54,10 @@ def finish(workspace: Workspace, folder: Path, result: Result) -> Path:
 
 def move_finished(workspace: Workspace, folder: Path) -> Path:
     """Move a folder that holds its result to results/."""
-    (folder / STATUS).unlink(missing_ok=True)
     target = workspace.results / folder.name
     move(folder, target)
+    # only now: until it is in results/, the status says whose session it is
+    (target / STATUS).unlink(missing_ok=True)
     return target
 
 
@@ -62,12 +75,20 @@ def reopen(folder: Path) -> None:
 
 
 def read_task(folder: Path) -> AcceptedTask | None:
-    """Return the validated copy in a session's or a result's folder."""
+    """Return the validated copy in a session's or a result's folder.
+
+    Raises:
+        DamagedError: it is there, but not a task that this version can run.
+    """
+    path = folder / TASK
     try:
-        content = read_regular(folder / TASK)
-    except FileNotFoundError:
+        return AcceptedTask.model_validate_json(read_regular(path))
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    return AcceptedTask.model_validate_json(content)
+    except (NotRegularError, TooLargeError) as error:
+        raise DamagedError(f"{path} is damaged: {error}") from None
+    except ValidationError as error:
+        raise DamagedError(f"{path} is damaged: {error.errors(include_url=False)[0]['msg']}") from None
 
 
 def read_result(workspace: Workspace, task_id: str) -> Result | None:
@@ -129,10 +150,24 @@ def prune(workspace: Workspace, result: Result, source_sha256: str) -> None:
         finished_at=result.finished_at,
     )
     tombstone.write(workspace.tombstones / result.task_id)
-    doomed = workspace.tombstones / f".{result.task_id}.pruned"
-    if doomed.exists():
-        shutil.rmtree(doomed)
     # out of results/ at once, so that no reader sees half a result
-    move(workspace.results / result.task_id, doomed)
-    shutil.rmtree(doomed)
+    doomed = workspace.tombstones / f".{result.task_id}.{new_ulid()}{_PRUNED}"
+    try:
+        move(workspace.results / result.task_id, doomed)
+    except FileNotFoundError:
+        if next(places_of_session(workspace, result.task_id), None):
+            remove(workspace.tombstones / result.task_id)  # taken to be run again, not pruned
+        return
+    finish_pruning(workspace)
+
+
+_PRUNED = ".pruned"
+
+
+def finish_pruning(workspace: Workspace) -> None:
+    """Remove what prunings that were cut off have left."""
+    for name in os.listdir(workspace.tombstones):
+        if name.startswith(".") and name.endswith(_PRUNED):
+            with suppress(FileNotFoundError):  # another agent removes it, too; the next call looks again
+                shutil.rmtree(workspace.tombstones / name)
     fsync_folder(workspace.tombstones)

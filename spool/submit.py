@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from spool.exclusive import move_new
 from spool.files import fsync_folder, make_folder, put_new
 from spool.names import (
     FILES_SUFFIX,
@@ -17,6 +19,7 @@ from spool.names import (
     TASK_SUFFIX,
     given_id,
     new_ulid,
+    stem_of,
     with_suffix_number,
 )
 from spool.refusal import Refusal
@@ -69,30 +72,46 @@ def drop(workspace: Workspace, content: bytes, stem: str, attachments: Sequence[
         OSError: nothing was dropped.
     """
     stem = _short(stem)
-    if attachments:
-        stem = _drop_files(workspace, stem, attachments)
-    number = 1
-    while True:
+    hidden = _copied(workspace, attachments) if attachments else None
+    try:
+        return _drop_all(workspace, content, stem, hidden)
+    except BaseException:
+        if hidden is not None:
+            shutil.rmtree(hidden, ignore_errors=True)
+        raise
+
+
+def _drop_all(workspace: Workspace, content: bytes, stem: str, hidden: Path | None) -> Path:
+    for number in count(1):
         target = workspace.tasks / with_suffix_number(stem + TASK_SUFFIX, number)
-        if number > 1 and attachments:
-            raise FileExistsError(
-                f"{workspace.tasks / stem}{TASK_SUFFIX} was made by another at the same moment"
-            )
+        files = target.with_name(stem_of(target.name) + FILES_SUFFIX)
+        # a name with files is another task's, even while that task is not there yet, or is on hold
+        if os.path.lexists(target) or os.path.lexists(files):
+            continue
         try:
+            if hidden is not None:
+                move_new(hidden, files)
             put_new(target, content)
         except FileExistsError:
-            number += 1
+            if hidden is not None and not hidden.exists():
+                move_new(files, hidden)
+        except OSError:
+            if hidden is not None and not hidden.exists():
+                move_new(files, hidden)
+            raise
         else:
             return target
+    raise AssertionError
 
 
 def _short(stem: str) -> str:
     room = MAX_TASK_NAME_BYTES - len(TASK_SUFFIX) - 10
-    return os.fsencode(stem)[:room].decode(errors="ignore").lstrip(".") or "task"
+    plain = "".join(c if c.isprintable() and c != "/" else "-" for c in stem)
+    return plain.encode(errors="ignore")[:room].decode(errors="ignore").lstrip(".") or "task"
 
 
-def _drop_files(workspace: Workspace, stem: str, attachments: Sequence[Path]) -> str:
-    """Copy the attachments to a dot folder, make them durable, and give them their name; return the stem."""
+def _copied(workspace: Workspace, attachments: Sequence[Path]) -> Path:
+    """Copy the attachments to a dot folder and make them durable."""
     names = [path.name for path in attachments]
     if len(set(names)) != len(names):
         raise FileExistsError("two attachments have the same name: rename one")
@@ -101,24 +120,11 @@ def _drop_files(workspace: Workspace, stem: str, attachments: Sequence[Path]) ->
     try:
         for path in attachments:
             _copy(path, hidden / path.name)
-        number = 1
-        while True:
-            name = with_suffix_number(stem + TASK_SUFFIX, number).removesuffix(TASK_SUFFIX)
-            number += 1
-            if os.path.lexists(workspace.tasks / f"{name}{TASK_SUFFIX}"):
-                continue
-            try:
-                # rename(2) refuses a folder that is not empty, so two clients never share one
-                hidden.rename(workspace.tasks / f"{name}{FILES_SUFFIX}")
-            except OSError:
-                if not os.path.lexists(workspace.tasks / f"{name}{FILES_SUFFIX}"):
-                    raise
-                continue
-            fsync_folder(workspace.tasks)
-            return name
+        fsync_folder(hidden)
     except BaseException:
         shutil.rmtree(hidden, ignore_errors=True)
         raise
+    return hidden
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -1,0 +1,238 @@
+"""Who is in session, and each step of theirs: launch, observe, settle, rerun, end."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from agent.host import log
+from agent.host.claiming import end_unstarted, proceed, take, take_and_end
+from agent.host.known import state_on_disk
+from agent.host.launching import prepare, start
+from agent.host.observing import observe
+from agent.host.recovering import open_session, own_sessions, sessions_of_the_dead
+from agent.host.reruns import is_asked
+from agent.host.schedule import Limits, Refuse, Settle
+from agent.host.settling import result_of, settle
+from agent.launchers import LAUNCHERS
+from spool.attempt import Phase
+from spool.claim import reclaim_result
+from spool.names import is_task_id
+from spool.records import DamagedError, Result, State
+from spool.refusal import Refusal
+from spool.results import finish
+
+if TYPE_CHECKING:
+    from agent.config import AgentConfig
+    from agent.host.intake import Intake
+    from agent.host.outbox import Outbox
+    from agent.host.schedule import WaitingIndex
+    from agent.host.session import Session
+    from agent.host.site import Site
+    from agent.tools.registry import Registry
+
+PAUSED = "paused"
+
+
+class Board:
+    """The sessions of one agent."""
+
+    def __init__(self, site: Site, intake: Intake, index: WaitingIndex, outbox: Outbox) -> None:
+        self._site = site
+        self._intake = intake
+        self._index = index
+        self._outbox = outbox
+        self.sessions: dict[str, Session] = {}
+
+    @property
+    def is_ending_something(self) -> bool:
+        """Tell whether processes are being ended, which wants a look soon."""
+        return any(session.ending is not None for session in self.sessions.values())
+
+    def reload(self, config: AgentConfig, registry: Registry) -> Site:
+        """Work with other options from now on; the name stays, it is our lock."""
+        self._site = replace(self._site, config=config, registry=registry)
+        self._intake.site = self._site
+        self._intake.judge_again()
+        self._outbox.reload(config)
+        self._index.touch_all()
+        return self._site
+
+    def recover(self) -> None:
+        """Take up what we left, and what the dead left."""
+        for session in own_sessions(self._site):
+            self._join(session)
+
+    def scan(self) -> None:
+        """Look at every session, and for agents that died."""
+        for session in sessions_of_the_dead(self._site):
+            self._join(session)
+        for session in list(self.sessions.values()):
+            self._step(session)
+
+    def observe_active(self) -> None:
+        """Look at the sessions in which something may have happened by itself."""
+        for session in list(self.sessions.values()):
+            if session.state is not State.DEFERRED:
+                self._step(session)
+
+    def answer_bell(self, task_id: str) -> None:
+        """Look at one task now."""
+        (self._site.bell / task_id).unlink(missing_ok=True)
+        session = self.sessions.get(task_id)
+        if session is not None:
+            self._step(session)
+        elif is_task_id(task_id) and is_asked(self._site.workspace, task_id):
+            self.rerun(task_id)
+
+    def launch(self, task_id: str) -> bool:
+        """Start a waiting task, or the next attempt of a session; False when it could not be."""
+        session = self.sessions.get(task_id)
+        if session is None:
+            dropped = self._intake.get(task_id)
+            if dropped is None:
+                self._index.remove(task_id)
+                return True
+            task = take(self._site, dropped)
+            self._intake.forget(dropped.path)
+            session = open_session(self._site, self._site.workspace.sessions / task_id) if task else None
+            if session is None:
+                self._intake.examine(dropped.path)  # it may have been given back
+                return True
+            self.sessions[task_id] = session
+        self._index.remove(task_id)
+        self._begin(session)
+        return True
+
+    def end(self, decision: Settle | Refuse) -> bool:
+        """End a waiting task that can never start."""
+        dropped = self._intake.get(decision.task_id)
+        if dropped is None:
+            self._index.remove(decision.task_id)
+            return True
+        if isinstance(decision, Refuse):
+            remedy = "remove one of these dependencies and drop the tasks again"
+            what = decision.reason.removesuffix(f"; {remedy}")
+            refusal = Refusal(what, remedy, field="dependencies", task_id=decision.task_id)
+            self._intake.refuse(dropped.path, refusal)
+            return True
+        take_and_end(self._site, dropped, State(decision.state), decision.reason)
+        self._intake.forget(dropped.path)
+        self._index.touch(decision.task_id)
+        self._announce(decision.task_id)
+        return True
+
+    def rerun(self, task_id: str) -> None:
+        """Take a finished task back into session, because a person asked for it."""
+        if task_id in self.sessions or not is_asked(self._site.workspace, task_id):
+            return
+        mine = reclaim_result(self._site.workspace, self._site.name, task_id)
+        if mine is None or proceed(self._site, mine) is None:
+            return
+        log.info("task runs again", task_id=task_id)
+        session = open_session(self._site, self._site.workspace.sessions / task_id)
+        if session is not None:
+            self._join(session)
+
+    def state_of(self, task_id: str) -> str | None:
+        """Return the state of a task that has a session or a result."""
+        session = self.sessions.get(task_id)
+        if session is not None:
+            return session.state.value
+        if (self._site.workspace.sessions / task_id).exists():
+            return State.RUNNING.value  # of another agent
+        return state_on_disk(self._site.workspace, task_id)
+
+    def limits(self, blocked: str | None, *, draining: bool) -> Limits:
+        """Return what may be started now, by the options and the pause files."""
+        site = self._site
+        paused = [n for n in os.listdir(site.workspace.configs) if n == PAUSED or n.startswith(f"{PAUSED}.")]
+        return Limits(
+            slots=site.config.slots,
+            tool_slots=site.registry.slots(site.config),
+            group_slots=site.config.slots_by_group,
+            paused=PAUSED in paused,
+            paused_tools=_named(paused, "tool"),
+            paused_groups=_named(paused, "group"),
+            hosts=site.hosts,
+            draining=draining,
+            claim_blocked=blocked,
+        )
+
+    def launcher_problem(self) -> str | None:
+        """Return why sessions cannot be started at all, or None."""
+        name = self._site.config.launcher
+        if name not in self._site.launchers:
+            self._site.launchers[name] = LAUNCHERS[name](self._site.workspace.root)
+        return self._site.launchers[name].available()
+
+    def _join(self, session: Session) -> None:
+        self.sessions[session.task_id] = session
+        self._step(session)
+
+    def _step(self, session: Session) -> None:
+        """Bring one session forward as far as it goes."""
+        before = session.state
+        try:
+            phase = observe(self._site, session)
+        except DamagedError as error:
+            session.change(self._site, State.RUNNING, f"a record of it is damaged: {error}")
+            return
+        if phase is Phase.ENDED:
+            self._settle(session)
+        elif phase is Phase.EMPTY:
+            self._wait_for_turn(session)
+        elif phase is Phase.INTENDED:
+            start(self._site, session)
+        elif session.state is State.WAITING_INPUT and before is not State.WAITING_INPUT:
+            self._outbox.add("on-waiting", (session.folder / "status.json").read_bytes())
+
+    def _begin(self, session: Session) -> None:
+        refusal = prepare(self._site, session)
+        if refusal is not None:
+            self._finish(session, result_of(self._site, session, State.FAILED, refusal.sentence()))
+            return
+        start(self._site, session)
+        if session.attempt is not None and session.attempt.number == 1:
+            self._outbox.add("on-start", (session.folder / "status.json").read_bytes())
+
+    def _settle(self, session: Session) -> None:
+        if session.state is State.DEFERRED and not session.cancelled:
+            return
+        result = settle(self._site, session)
+        if result is None:
+            self._index.insert(session.retrying())
+        else:
+            self._finish(session, result)
+
+    def _wait_for_turn(self, session: Session) -> None:
+        if session.cancelled:
+            self._drop(session)
+            task, reason = session.task, "cancelled before it was started"
+            end_unstarted(self._site, session.folder, task, State.CANCELLED, reason)
+            self._announce(session.task_id)
+            return
+        session.change(self._site, State.DEFERRED, "it waits for its turn")
+        self._index.insert(session.retrying())
+
+    def _finish(self, session: Session, result: Result) -> None:
+        self._outbox.add("on-finish", result.encoded())
+        finish(self._site.workspace, session.folder, result)
+        self._drop(session)
+        log.info("task over", task_id=session.task_id, state=result.state, reason=result.reason)
+
+    def _drop(self, session: Session) -> None:
+        self.sessions.pop(session.task_id, None)
+        self._index.remove(session.task_id)
+        self._index.touch(session.task_id)
+
+    def _announce(self, task_id: str) -> None:
+        file = self._site.workspace.results / task_id / "result.json"
+        if file.exists():
+            self._outbox.add("on-finish", file.read_bytes())
+
+
+def _named(names: list[str], kind: str) -> frozenset[str]:
+    prefix = f"{PAUSED}.{kind}."
+    return frozenset(name.removeprefix(prefix) for name in names if name.startswith(prefix))

@@ -1,0 +1,182 @@
+"""From a waiting file to a session: claim, validate again, write down, publish.
+
+Whatever is found out after the claim (a writer that went on writing, an id that is taken, an input that
+does not exist) ends the claim in the drop folder, in rejected/ or in results/: a claim is never left.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent.host import log
+from agent.host.intake import repeated
+from agent.host.known import place_of
+from spool.admit import Ready, look
+from spool.claim import TASK, Claim, bring_files, claim, discard, give_back, publish
+from spool.files import move, put
+from spool.names import FILES_SUFFIX, stem_of
+from spool.records import Result, State, Status
+from spool.refusal import Refusal
+from spool.reject import reject
+from spool.results import CANCEL, RESULT, RETRY, STATUS, finish, move_finished, read_task, reopen
+from spool.task import AcceptedTask, Task, parse_task
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from agent.host.intake import Dropped
+    from agent.host.site import Site
+
+
+def take(site: Site, dropped: Dropped) -> AcceptedTask | None:
+    """Make a waiting file a published session of ours; None when it did not become one.
+
+    Raises:
+        OSError: the disk; recovery goes on with what was done so far.
+    """
+    mine = claim(site.workspace, site.name, dropped.path, dropped.task_id)
+    return proceed(site, mine, dropped.arrived_at) if mine else None
+
+
+def take_and_end(site: Site, dropped: Dropped, state: State, reason: str) -> None:
+    """Give a waiting file its result without ever starting it."""
+    mine = claim(site.workspace, site.name, dropped.path, dropped.task_id)
+    if mine is None:
+        return
+    task = accepted(site, mine, dropped.arrived_at)
+    if task is not None:
+        end_unstarted(site, mine.folder, task, state, reason)
+
+
+def proceed(site: Site, mine: Claim, arrived_at: datetime | None = None) -> AcceptedTask | None:
+    """Bring a claim of ours to its session, from whichever step it had reached; None when it ended.
+
+    Args:
+        site: our agent.
+        mine: the claim.
+        arrived_at: when its file came; the time of the claim where nobody knows any more.
+    """
+    if (mine.folder / RETRY).exists():
+        reopen(mine.folder)
+    if (mine.folder / RESULT).exists():
+        move_finished(site.workspace, mine.folder)
+        return None
+    task = accepted(site, mine, arrived_at)
+    if task is None:
+        return None
+    if (mine.folder / CANCEL).exists():
+        end_unstarted(site, mine.folder, task, State.CANCELLED, "cancelled before it was started")
+        return None
+    write_status(site, mine.folder, task, State.QUEUED, "about to be started", attempt=0)
+    if publish(site.workspace, mine) is None:
+        refuse(site, mine, _taken(site, mine, task))
+        return None
+    return task
+
+
+def accepted(site: Site, mine: Claim, arrived_at: datetime | None = None) -> AcceptedTask | None:
+    """Return the claim's validated task, written down; None when the claim is over."""
+    task = read_task(mine.folder)
+    if task is not None:
+        return task
+    source = mine.source
+    if source is None:
+        discard(mine)  # killed between making the claim's folder and the rename: nothing was taken
+        return None
+    bring_files(site.workspace, mine, site.workspace.tasks / source.name)
+    validated = _validate(site, mine, source, arrived_at)
+    if isinstance(validated, AcceptedTask):
+        put(mine.folder / TASK, validated.model_dump_json(indent=2).encode() + b"\n")
+        return validated
+    if isinstance(validated, Refusal):
+        refuse(site, mine, validated)
+    elif not give_back(site.workspace, mine):
+        refuse(site, mine, Refusal(validated, "drop it again: a new file took its name meanwhile"))
+    return None
+
+
+def _validate(
+    site: Site, mine: Claim, source: Path, arrived_at: datetime | None
+) -> AcceptedTask | Refusal | str:
+    """Judge the claimed bytes; a sentence when the file is not the one that was accepted."""
+    looked = look(source, None, site.monotonic_s(), site.rules())
+    if looked is None or not isinstance(looked[1], Ready):
+        return "its writer went on writing while it was claimed"
+    ready = looked[1]
+    parsed = parse_task(ready.content)
+    if isinstance(parsed, Refusal):
+        return parsed if parsed.final else "its writer went on writing while it was claimed"
+    task, warnings = parsed
+    if task.task_id not in {None, mine.task_id}:
+        return "its task_id was changed while it was claimed"
+    files = mine.files if mine.files.is_dir() else None
+    refusal = site.registry.check(task, site.workspace, site.config, files)
+    if refusal is not None:
+        return refusal
+    fields = {name: getattr(task, name) for name in Task.model_fields}
+    fields |= {"task_id": mine.task_id, "source_name": source.name, "source_sha256": ready.sha256}
+    fields |= {"submitted_at": arrived_at or ready.arrived_at, "warnings": warnings}
+    return AcceptedTask.model_construct(**fields)
+
+
+def refuse(site: Site, mine: Claim, refusal: Refusal) -> None:
+    """End a claim in rejected/."""
+    source = mine.source
+    if source is not None:
+        if mine.files.exists():
+            move(mine.files, source.with_name(f"{stem_of(source.name)}{FILES_SUFFIX}"))
+        reject(site.workspace, source, refusal, site.name)
+        log.warning("task rejected", file=source.name, what=refusal.what, task_id=mine.task_id)
+    discard(mine)
+
+
+def end_unstarted(site: Site, folder: Path, task: AcceptedTask, state: State, reason: str) -> None:
+    """Write the result of a task that has no further attempt, and move it to results/."""
+    result = Result(
+        task_id=task.task_id,
+        tool=task.tool,
+        command=task.command,
+        state=state,
+        reason=reason,
+        host=site.host,
+        source_name=task.source_name,
+        submitted_at=task.submitted_at,
+        finished_at=site.utc_now(),
+        warnings=task.warnings,
+        labels=task.labels,
+    )
+    finish(site.workspace, folder, result)
+    log.info("task over", task_id=task.task_id, state=state, reason=reason)
+
+
+def write_status(
+    site: Site, folder: Path, task: AcceptedTask, state: State, reason: str, *, attempt: int
+) -> None:
+    """Write the status of a session that has not been launched; it also says whose session it is."""
+    Status(
+        task_id=task.task_id,
+        tool=task.tool,
+        command=task.command,
+        state=state,
+        reason=reason,
+        since=site.utc_now(),
+        attempt=attempt,
+        agent=site.name,
+        host=site.host,
+        submitted_at=task.submitted_at,
+        estimated_duration_s=task.estimated_duration,
+        source_name=task.source_name,
+    ).write(folder / STATUS)
+
+
+def _taken(site: Site, mine: Claim, task: AcceptedTask) -> Refusal:
+    others = [
+        p
+        for p in (site.workspace.sessions / mine.task_id, site.workspace.results / mine.task_id)
+        if p.exists()
+    ]
+    place = place_of(site.workspace, mine.task_id)
+    first = others[0] if others else (place.path if place else site.workspace.tombstones / mine.task_id)
+    same = place is not None and place.sha256 == task.source_sha256
+    return repeated(mine.task_id, str(first), same=same)

@@ -1,0 +1,245 @@
+"""The drop folder as the agent sees it: looked at, accepted or refused, and kept in line.
+
+A name is looked at when something hints at it and whenever its file differs from what we saw. What is
+accepted stands in the scheduler's index; its file stays where it is until it is claimed, and may be edited,
+held or removed: the next look takes the change up.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from agent.host import log
+from agent.host.known import place_of
+from agent.host.schedule import Waiting, WaitingIndex
+from spool.admit import NotYet, Ready, Sight, Signature, Verdict, give_up_waiting, look
+from spool.names import FILES_SUFFIX, WHY_SUFFIX, given_id, is_dropped_name, stem_of
+from spool.refusal import Refusal
+from spool.reject import reject
+from spool.task import parse_task
+from spool.view import Why
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from agent.host.site import Site
+    from spool.task import Task
+
+
+MIN_PATIENCE_S = 0.05
+"""A file that is looked at again at once would be looked at all the time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """One accepted file that waits.
+
+    Args:
+        path: in tasks/ or in tasks/held/.
+        sha256: of the bytes that were validated.
+    """
+
+    task_id: str
+    path: Path
+    task: Task
+    sha256: str
+    arrived_at: datetime
+    held: bool
+
+    def waiting(self) -> Waiting:
+        """Return what the scheduler needs of it."""
+        task = self.task
+        return Waiting(
+            task_id=self.task_id,
+            tool=task.tool,
+            submitted_at_s=self.arrived_at.timestamp(),
+            group=task.group,
+            weight=task.weight,
+            priority=task.priority_points,
+            dependencies=task.needs,
+            not_before_s=task.not_before.timestamp() if task.not_before else None,
+            expires_at_s=task.expires_at.timestamp() if task.expires_at else None,
+            host=task.host,
+            held=self.held,
+        )
+
+
+class Intake:
+    """All names of the drop folder, and what became of each."""
+
+    def __init__(self, site: Site, index: WaitingIndex) -> None:
+        self.site = site
+        self._index = index
+        self._sights: dict[Path, Sight] = {}
+        self._by_path: dict[Path, Dropped] = {}
+        self._by_id: dict[str, Dropped] = {}
+        self._again: dict[Path, float] = {}
+
+    def __contains__(self, task_id: str) -> bool:
+        return task_id in self._by_id
+
+    def get(self, task_id: str) -> Dropped | None:
+        """Return the waiting file of an id."""
+        return self._by_id.get(task_id)
+
+    def waiting(self) -> list[Dropped]:
+        """Return all that waits."""
+        return list(self._by_id.values())
+
+    @property
+    def undecided(self) -> bool:
+        """Tell whether a file is there that was neither accepted nor refused yet."""
+        return bool(self._again)
+
+    def scan(self) -> None:
+        """Look at every name: events are hints, this is the truth.
+
+        Raises:
+            OSError: the folder cannot be read.
+        """
+        seen: set[Path] = set()
+        for folder in (self.site.workspace.tasks, self.site.workspace.held):
+            seen.update(folder / name for name in os.listdir(folder) if is_dropped_name(name))
+        for path in [*self._by_path, *self._again]:
+            if path not in seen:
+                self.forget(path)
+        for path in seen:
+            self.examine(path)
+
+    def next_look_s(self) -> float | None:
+        """Return when the next undecided file wants another look, on the monotonic clock."""
+        return min(self._again.values(), default=None)
+
+    def examine_due(self) -> None:
+        """Look again at the undecided files whose time has come."""
+        now_s = self.site.monotonic_s()
+        for path in [path for path, due_s in self._again.items() if due_s <= now_s]:
+            self.examine(path)
+
+    def examine(self, path: Path) -> None:
+        """Look at one name and accept, refuse or postpone it."""
+        now_s = self.site.monotonic_s()
+        if self._is_unchanged(path):
+            return
+        looked = look(path, self._sights.get(path), now_s, self.site.rules())
+        if looked is None:
+            self.forget(path)
+            return
+        sight, verdict = looked
+        self._sights[path] = sight
+        judged: Dropped | Verdict = self.judge(path, verdict) if isinstance(verdict, Ready) else verdict
+        if isinstance(judged, Refusal):
+            judged = give_up_waiting(judged, sight, now_s, self.site.rules())
+        match judged:
+            case Dropped():
+                self._accept(judged)
+            case NotYet():
+                self._postpone(path, judged, now_s)
+            case Refusal():
+                self.refuse(path, judged)
+
+    def judge(self, path: Path, ready: Ready) -> Dropped | Refusal:
+        """Validate a finished file's bytes."""
+        parsed = parse_task(ready.content)
+        if isinstance(parsed, Refusal):
+            return parsed
+        task, _warnings = parsed
+        task_id = task.task_id or self._given_id(path)
+        refusal = self._repeated(task_id, path, ready) or self._files_problem(path)
+        refusal = refusal or self.site.registry.check(task, self.site.workspace, self.site.config)
+        if refusal is not None:
+            return refusal
+        held = path.parent == self.site.workspace.held
+        return Dropped(task_id, path, task, ready.sha256, ready.arrived_at, held)
+
+    def refuse(self, path: Path, refusal: Refusal) -> None:
+        """Put a file into rejected/ with its reason."""
+        target = reject(self.site.workspace, path, refusal, self.site.name)
+        self.forget(path)
+        if target is not None:
+            log.warning("task rejected", file=path.name, what=refusal.what, task_id=refusal.task_id)
+
+    def forget(self, path: Path) -> None:
+        """Take a name out of line: its file is gone, claimed or refused."""
+        self._sights.pop(path, None)
+        self._again.pop(path, None)
+        dropped = self._by_path.pop(path, None)
+        if dropped is not None and self._by_id.get(dropped.task_id) is dropped:
+            del self._by_id[dropped.task_id]
+            self._index.remove(dropped.task_id)
+            path.with_name(stem_of(path.name) + WHY_SUFFIX).unlink(missing_ok=True)
+
+    def judge_again(self) -> None:
+        """Forget all verdicts, as after a reload of the options; the next scan makes them anew."""
+        self._sights.clear()
+        for path in list(self._by_path):
+            self.examine(path)
+
+    def _is_unchanged(self, path: Path) -> bool:
+        sight = self._sights.get(path)
+        if sight is None or path not in self._by_path:
+            return False
+        try:
+            return Signature.of(path.lstat()) == sight.signature
+        except FileNotFoundError:
+            return False
+
+    def _accept(self, dropped: Dropped) -> None:
+        before = self._by_path.get(dropped.path)
+        if before is not None and before.task_id != dropped.task_id:
+            self.forget(dropped.path)
+        self._again.pop(dropped.path, None)
+        self._by_path[dropped.path] = dropped
+        self._by_id[dropped.task_id] = dropped
+        self._index.insert(dropped.waiting())
+        if before is None:
+            log.info("task accepted", task_id=dropped.task_id, file=dropped.path.name, tool=dropped.task.tool)
+
+    def _postpone(self, path: Path, verdict: NotYet, now_s: float) -> None:
+        if path in self._by_path:
+            self.forget(path)  # it is being edited: not in line until it is whole again
+        if path not in self._again:
+            log.info("file not finished", file=path.name, reason=verdict.reason)
+        self._again[path] = now_s + max(verdict.again_in_s, MIN_PATIENCE_S)
+
+    def _given_id(self, path: Path) -> str:
+        """Return the id that this file was given before, or a new one."""
+        before = self._by_path.get(path)
+        if before is not None and before.task.task_id is None:
+            return before.task_id
+        why = Why.read(path.with_name(stem_of(path.name) + WHY_SUFFIX))
+        if why is not None and why.task_id.startswith(given_id(stem_of(path.name))[:-26]):
+            other = self._by_id.get(why.task_id)
+            if place_of(self.site.workspace, why.task_id) is None and (other is None or other.path == path):
+                return why.task_id
+        return given_id(stem_of(path.name))
+
+    def _repeated(self, task_id: str, path: Path, ready: Ready) -> Refusal | None:
+        first = self._by_id.get(task_id)
+        if first is not None and first.path != path and first.path.exists():
+            return repeated(task_id, str(first.path), same=first.sha256 == ready.sha256)
+        place = place_of(self.site.workspace, task_id)
+        if place is None:
+            return None
+        return repeated(task_id, str(place.path), same=place.sha256 == ready.sha256)
+
+    def _files_problem(self, path: Path) -> Refusal | None:
+        files = path.with_name(stem_of(path.name) + FILES_SUFFIX)
+        if files.is_symlink() or (files.exists() and not files.is_dir()):
+            return Refusal(f"{files.name} is not a folder", "make it a folder that holds the input files")
+        return None
+
+
+def repeated(task_id: str, first: str, *, same: bool) -> Refusal:
+    """Refuse an id that was used before."""
+    what = "was dropped before with the same content" if same else "is taken by a task with other content"
+    return Refusal(
+        f"the id {task_id} {what}, see {first}",
+        "leave out `task_id` for a task that is dropped again and again, or choose another id",
+        field="task_id",
+        task_id=task_id,
+        duplicate_of=first,
+    )

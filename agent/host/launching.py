@@ -1,0 +1,152 @@
+"""Starting an attempt: write what is intended, then start its wrapper in a session of its own.
+
+The wrapper alone decides whether the attempt starts, so launching twice is harmless, and an attempt whose
+wrapper never came is simply launched again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import agent.wrap
+from agent.host import log
+from agent.host.session import read_exit
+from agent.launchers import LaunchError, SessionExists
+from spool.attempt import next_attempt
+from spool.claim import FILES, TASK
+from spool.files import fsync_folder, make_folder, read_regular
+from spool.records import Intent, State
+from spool.refusal import Refusal
+
+if TYPE_CHECKING:
+    from agent.host.session import Session
+    from agent.host.site import Site
+    from agent.tools.invocation import Invocation
+    from spool.task import AcceptedTask
+
+WRAPPER = Path(agent.wrap.__file__).absolute()
+
+
+def prepare(site: Site, session: Session) -> Refusal | None:
+    """Write the intent of the session's next attempt; a refusal says why there can be none.
+
+    Raises:
+        OSError: the disk; calling again goes on.
+    """
+    task, folder = session.task, session.folder
+    refusal = bring_inputs(site, task, folder)
+    if refusal is not None:
+        return refusal
+    files = folder / FILES
+    invocation = site.registry.invocation(
+        task,
+        site.workspace,
+        site.config,
+        task_id=task.task_id,
+        files_folder=files if files.is_dir() else None,
+        resume=_conversation(site, session),
+    )
+    if isinstance(invocation, Refusal):
+        return invocation
+    attempt = next_attempt(folder)
+    if session.attempt is not None and not session.attempt.intent.exists():
+        attempt = session.attempt  # killed between making its folder and writing its intent
+    for name in ("artifacts", "answer"):
+        make_folder(folder / name)
+    make_folder(attempt.folder)
+    intent = _intent(site, session, invocation, attempt.number)
+    intent.write(attempt.intent)
+    session.attempt, session.intent, session.started = attempt, intent, None
+    return None
+
+
+def start(site: Site, session: Session) -> None:
+    """Start the wrapper of a prepared attempt; a session that cannot be made is tried again later."""
+    assert session.attempt is not None
+    launcher = site.launcher(session.task)
+    argv = [sys.executable, "-I", "-S", str(WRAPPER), str(session.attempt.folder)]
+    session.launched_s = site.monotonic_s()
+    try:
+        try:
+            launcher.start(session.task_id, argv, site.workspace.root)
+        except SessionExists:
+            # left over from an attempt that is over: nothing of ours runs in it, the locks said so
+            launcher.end(session.task_id)
+            launcher.start(session.task_id, argv, site.workspace.root)
+    except LaunchError as error:
+        session.change(site, State.DEFERRED, f"its session cannot be started, tried again soon: {error}")
+        log.warning("session not started", task_id=session.task_id, what=str(error))
+        return
+    session.change(site, State.RUNNING, f"attempt {session.attempt.number} is starting")
+    log.info("attempt launched", task_id=session.task_id, attempt=session.attempt.number)
+
+
+def bring_inputs(site: Site, task: AcceptedTask, folder: Path) -> Refusal | None:
+    """Copy the files that the task takes from other tasks' results into its own files."""
+    for text in task.inputs:
+        task_id, _, path = text.partition(":")
+        root = (site.workspace.results / task_id).resolve()
+        source = (root / path).resolve()
+        if not source.is_relative_to(root):
+            return Refusal(
+                f"input {text} leaves the result's folder", "name a path inside it", field="inputs"
+            )
+        if not source.exists():
+            return Refusal(f"input not found: {text}", f"see what {root} holds", field="inputs")
+        target = folder / FILES / task_id / path
+        make_folder(target.parent)
+        if source.is_dir():
+            shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
+        else:
+            shutil.copyfile(source, target)
+        fsync_folder(target.parent)
+    return None
+
+
+def _conversation(site: Site, session: Session) -> str | None:
+    """Return the tool's own session id when the attempt before was lost in the middle of it."""
+    before = session.attempt
+    if before is None or session.intent is None:
+        return None
+    tool = site.registry.get(session.task.tool)
+    ended = read_exit(before)
+    if tool is None or not tool.session_resume or ended is None or ended.ended_by not in {"lost", "shutdown"}:
+        return None
+    return session.intent.tool_session_id
+
+
+def _intent(site: Site, session: Session, invocation: Invocation, number: int) -> Intent:
+    task = session.task
+    launcher = site.launcher(task)
+    return Intent(
+        task_id=task.task_id,
+        attempt=number,
+        agent=site.name,
+        host=site.host,
+        boot_id=site.boot,
+        task_sha256=hashlib.sha256(read_regular(session.folder / TASK)).hexdigest(),
+        argv=invocation.argv,
+        cwd=str(invocation.cwd),
+        env=dict(invocation.env),
+        env_files=invocation.env_files,
+        env_aliases=dict(invocation.env_aliases),
+        setup_argv=invocation.setup_argv,
+        interactive=invocation.interactive,
+        output=invocation.output,
+        output_name=invocation.output_path.name if invocation.output_path else None,
+        timeout_s=invocation.timeout_s,
+        waiting_timeout_s=task.waiting_timeout,
+        grace_s=site.config.grace_s,
+        max_output_bytes=invocation.max_output_bytes,
+        max_log_bytes=site.config.max_log_bytes,
+        log=str(site.workspace.logs / f"{task.tool}-{task.task_id}.log"),
+        bell=str(site.bell / task.task_id),
+        launcher=launcher.name,
+        session=launcher.session_name(task.task_id),
+        tool_session_id=invocation.tool_session_id,
+        created_at=site.utc_now(),
+    )

@@ -1,0 +1,224 @@
+"""The agent's loop: look, observe, settle, schedule, launch; then wait for a hint or the next scan.
+
+All state lies in the workspace. What is kept here is only what was read there, so the loop may die at any
+line; the next agent reads it again.
+"""
+
+from __future__ import annotations
+
+import queue
+import signal
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from pydantic import ValidationError
+
+from agent.config import ConfigError, load
+from agent.host import log
+from agent.host.beat import Heart
+from agent.host.board import Board
+from agent.host.housekeeping import Housekeeping
+from agent.host.intake import Intake
+from agent.host.notify import Notifier, watchdog_interval_s
+from agent.host.outbox import Outbox
+from agent.host.reruns import RerunSearch
+from agent.host.schedule import WaitingIndex, plan
+from agent.host.site import no_room
+from agent.host.watch import Hint, Watch
+from agent.host.why import Whys
+from agent.tools.registry import Registry
+from spool.names import WHY_SUFFIX, is_dropped_name
+from spool.records import DamagedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from agent.host.schedule import Plan
+    from agent.host.site import Site
+
+T = TypeVar("T")
+Wish = Literal["stop", "reload"]
+
+ENDING_TICK_S = 0.2
+"""How often processes that are being ended are looked at."""
+RELOOK_S = 60.0
+"""How often every waiting task is judged anew, for what no event told us."""
+DRAIN_HOOKS_S = 10.0
+MOST_HINTS = 10_000
+"""Hints taken in one turn; a flood of them must not keep tasks from starting."""
+
+
+class Loop:
+    """One agent at work."""
+
+    def __init__(self, site: Site, *, drain: bool) -> None:
+        self.site = site
+        self._drain = drain
+        self._inbox: queue.SimpleQueue[Hint | Wish] = queue.SimpleQueue()
+        self._index = WaitingIndex()
+        self._intake = Intake(site, self._index)
+        self._outbox = Outbox(site)
+        self._board = Board(site, self._intake, self._index, self._outbox)
+        self._whys = Whys()
+        self._heart = Heart(site)
+        self._notifier = Notifier()
+        self._reruns = RerunSearch(site.workspace)
+        self._housekeeping = Housekeeping()
+        ws = site.workspace
+        self._watch = Watch((ws.tasks, ws.held, ws.configs, ws.results, site.bell), self._inbox.put)
+        self._stopping = False
+        self._disk_error: str | None = None
+        self._blocked: str | None = None
+        self._scan_at_s = 0.0
+        self._relook_at_s = 0.0
+        self._scan_every_s = min(site.config.scan_interval_s, watchdog_interval_s() or float("inf"))
+
+    def run(self) -> None:
+        """Work until SIGTERM, or, when draining, until nothing is left to do."""
+        self._take_signals()
+        try:
+            self._guard("recovery", self._board.recover)
+            self._notifier.ready("watching for tasks")
+            while not self._stopping:
+                self._turn()
+            self._notifier.stopping()
+            log.info("agent stops", running=len(self._board.sessions))
+        finally:
+            self._watch.stop()
+            self._outbox.close(DRAIN_HOOKS_S)
+            self._guard("last sign of life", lambda: self._heart.beat(self.site, "stopped", self._disk_error))
+
+    def _turn(self) -> None:
+        self._scan_if_due()
+        self._guard("looking", self._intake.examine_due)
+        self._board.observe_active()
+        decided = self._schedule()
+        if decided is not None:
+            more = bool(self._guard("explaining", lambda: self._whys.write_some(self._intake, decided)))
+            self._guard("hooks", self._outbox.deliver)
+            if self._drain and self._nothing_left(decided):
+                self._stopping = True
+                return
+            self._wait(0.0 if more else self._patience_s(decided))
+        else:
+            self._wait(self.site.config.scan_interval_s)
+
+    def _schedule(self) -> Plan | None:
+        """Decide and act until a decision starts and ends nothing more."""
+        while True:
+            decided = self._guard("scheduling", self._decide)
+            if decided is None:
+                return None
+            acted = [self._guard("ending a task", partial(self._board.end, end)) for end in decided.ends]
+            acted += [
+                self._guard("launching", partial(self._board.launch, launch.task_id))
+                for launch in decided.launches
+            ]
+            if not any(acted):
+                return decided
+
+    def _decide(self) -> Plan:
+        now_s = self.site.utc_now().timestamp()
+        limits = self._board.limits(self._blocked or self._disk_error, draining=self._stopping)
+        running = [session.running() for session in self._board.sessions.values()]
+        return plan(self._index, limits, running, self._board.state_of, now_s)
+
+    def _nothing_left(self, decided: Plan) -> bool:
+        return not (self._board.sessions or self._intake.undecided or decided.launches or decided.ends)
+
+    def _scan_if_due(self) -> None:
+        now_s = self.site.monotonic_s()
+        if now_s < self._scan_at_s:
+            return
+        self._scan_at_s = now_s + self._scan_every_s
+        self._disk_error = None
+        self._guard("watching", self._watch.check)
+        self._guard("scanning", self._scan)
+        if now_s >= self._relook_at_s:
+            self._relook_at_s = now_s + RELOOK_S
+            self._index.touch_all()
+        self._guard("sign of life", lambda: self._heart.beat(self.site, "working", self._disk_error))
+        self._notifier.alive(f"{len(self._board.sessions)} in session, {len(self._index)} waiting")
+
+    def _scan(self) -> None:
+        self._intake.scan()
+        self._blocked = no_room(self.site) or self._board.launcher_problem()
+        self._board.scan()
+        for task_id in self._reruns.next_slice():
+            self._board.rerun(task_id)
+        self._whys.begin(self._intake)
+        self._housekeeping.run_if_due(self.site)
+
+    def _patience_s(self, decided: Plan) -> float:
+        now_s = self.site.monotonic_s()
+        waits = [self._scan_at_s - now_s]
+        if (look_s := self._intake.next_look_s()) is not None:
+            waits.append(look_s - now_s)
+        if decided.next_due_s is not None:
+            waits.append(decided.next_due_s - self.site.utc_now().timestamp())
+        if self._board.is_ending_something:
+            waits.append(ENDING_TICK_S)
+        return max(min(waits), 0.0)
+
+    def _wait(self, patience_s: float) -> None:
+        """Wait for the first hint, then take all that are there."""
+        try:
+            self._take(self._inbox.get(timeout=patience_s) if patience_s > 0 else self._inbox.get_nowait())
+            for _ in range(MOST_HINTS):
+                self._take(self._inbox.get_nowait())
+        except queue.Empty:
+            return
+
+    def _take(self, item: Hint | Wish) -> None:
+        if item == "stop":
+            self._stopping = True
+        elif item == "reload":
+            self._reload()
+        elif isinstance(item, Hint):
+            self._guard("a hint", lambda: self._follow(item.path))
+
+    def _follow(self, path: Path) -> None:
+        ws = self.site.workspace
+        if path.parent in {ws.tasks, ws.held}:
+            if is_dropped_name(path.name):
+                self._intake.examine(path)
+            elif not path.name.endswith(WHY_SUFFIX) and path == ws.held:
+                self._scan_at_s = 0.0
+        elif path.parent == self.site.bell:
+            self._board.answer_bell(path.name)
+        elif path.parent == ws.results:
+            self._index.touch(path.name)
+
+    def _reload(self) -> None:
+        """Read the options again; a broken file keeps those we have."""
+        self._notifier.reloading(time.monotonic_ns() // 1000)
+        try:
+            config, registry = load(self.site.workspace), Registry.load(self.site.workspace)
+        except ConfigError as error:
+            log.warning("options not reloaded, the old ones stay", what=str(error))
+        else:
+            self.site = self._board.reload(config, registry)
+            self._scan_every_s = min(config.scan_interval_s, watchdog_interval_s() or float("inf"))
+            log.info("options reloaded")
+        self._scan_at_s = 0.0
+        self._notifier.ready("watching for tasks")
+
+    def _take_signals(self) -> None:
+        wishes: dict[signal.Signals, Wish] = {
+            signal.SIGTERM: "stop",
+            signal.SIGINT: "stop",
+            signal.SIGHUP: "reload",
+        }
+        for number, wish in wishes.items():
+            signal.signal(number, lambda *_, w=wish: self._inbox.put(w))
+
+    def _guard(self, doing: str, step: Callable[[], T]) -> T | None:
+        """Do one step; a disk that fails stops claims until the next scan, and nothing else."""
+        try:
+            return step()
+        except (OSError, DamagedError, ValidationError) as error:
+            self._disk_error = f"{doing}: {error}"
+            log.error("the disk failed us", doing=doing)
+            return None

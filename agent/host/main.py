@@ -1,0 +1,60 @@
+"""Starting an agent: its name, its lock, its options; then its loop."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from agent.config import load
+from agent.host import log
+from agent.host.loop import Loop
+from agent.host.site import Site
+from agent.tools.registry import Registry
+from spool.files import make_folder
+from spool.locks import NameTakenError, take_agent_lock
+from spool.records import utc_now
+
+if TYPE_CHECKING:
+    from spool.workspace import Workspace
+
+RESTART_PATIENCE_S = 5.0
+"""An agent that takes over what we left holds our lock for a moment."""
+
+
+def run(workspace: Workspace, *, name: str | None, slots: int | None, drain: bool, if_idle: bool) -> int:
+    """Run an agent until it is told to stop, or is done.
+
+    Args:
+        workspace: whose tasks.
+        name: instead of the configured one.
+        slots: instead of the configured ones.
+        drain: stop when nothing is left to do.
+        if_idle: end silently when an agent of this name runs already.
+
+    Raises:
+        ConfigError: an options file cannot be used.
+        NameTakenError: an agent of this name works here.
+    """
+    config = load(workspace)
+    registry = Registry.load(workspace)
+    changes = {"name": name, "slots": slots}
+    config = type(config).model_validate(
+        config.model_dump() | {key: value for key, value in changes.items() if value is not None}
+    )
+    try:
+        lock = take_agent_lock(workspace, config.name, 0 if if_idle else RESTART_PATIENCE_S)
+    except NameTakenError:
+        if if_idle:
+            return 0
+        raise
+    try:
+        site = Site(workspace, config.name, config, registry, utc_now)
+        for folder in (site.bell, site.outbox):
+            make_folder(folder)
+        log.open_log(workspace.logs / "agent.log", to_terminal=sys.stderr.isatty())
+        log.info("agent starts", agent=site.name, host=site.host, slots=config.slots)
+        Loop(site, drain=drain).run()
+    finally:
+        log.close_log()
+        lock.release()
+    return 0

@@ -1,0 +1,143 @@
+"""What goes on in a session, read from its attempt's files and locks; never from the terminal.
+
+A wrapper that lives is left alone. One that never came is launched again. One that died is taken note of
+under its own lock: what is left of its tool is ended first, then the attempt is recorded as lost.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from agent.host import log
+from agent.proctree import Ending, Tree
+from spool.attempt import Phase
+from spool.files import read_regular
+from spool.records import Exit, Started, State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agent.host.session import Session
+    from agent.host.site import Site
+    from spool.attempt import Attempt
+
+RELAUNCH_S = 15.0
+"""A wrapper that has not come by then is launched again; should both come, one of them refuses."""
+QUESTION_BYTES = 16 << 10
+
+
+def observe(site: Site, session: Session) -> Phase:
+    """Bring our picture of a session up to date and return how far its attempt is.
+
+    ENDED: to be settled. INTENDED: to be launched (again). EMPTY: to be prepared. Otherwise look later.
+    """
+    attempt = session.attempt
+    if attempt is None:
+        return Phase.EMPTY
+    phase = attempt.phase()
+    if phase is Phase.RUNNING:
+        _running(site, session, attempt)
+    elif phase in {Phase.ORPHANED, Phase.VANISHED}:
+        return _lost(site, session, attempt)
+    elif phase is Phase.INTENDED and session.cancelled:
+        return _cancel_unstarted(site, attempt)
+    elif phase is Phase.INTENDED and not launch_is_due(site, session):
+        return Phase.RUNNING
+    return phase
+
+
+def launch_is_due(site: Site, session: Session) -> bool:
+    """Tell whether the wrapper was not started by us, or did not come in time."""
+    return session.launched_s is None or site.monotonic_s() >= session.launched_s + RELAUNCH_S
+
+
+def _running(site: Site, session: Session, attempt: Attempt) -> None:
+    if session.started is None:
+        session.started = Started.read(attempt.started)
+        if session.started is None:
+            return  # its wrapper is about to write it
+    question = _question(attempt)
+    if question is None:
+        session.question = None
+        changed = session.change(site, State.RUNNING, f"attempt {attempt.number} runs")
+    else:
+        session.question = question
+        changed = session.change(site, State.WAITING_INPUT, "it waits for a person's answer")
+    if changed:
+        log.info("session observed", task_id=session.task_id, state=session.state)
+
+
+def _question(attempt: Attempt) -> str | None:
+    try:
+        return read_regular(attempt.waiting, 1 << 20)[:QUESTION_BYTES].decode(errors="replace").strip()
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return ""  # something waits, and its question cannot be read
+
+
+def _lost(site: Site, session: Session, attempt: Attempt) -> Phase:
+    started = Started.read(attempt.started)
+    if session.ending is None:
+        log.warning("wrapper is gone", task_id=session.task_id, attempt=attempt.number)
+        session.ending = Ending(_tree(site, attempt, started), site.config.grace_s)
+    if not session.ending.step(site.monotonic_s()):
+        session.change(site, State.RUNNING, "its wrapper died; what is left of the tool is being ended")
+        return Phase.ORPHANED
+    session.ending = None
+    rebooted = started is not None and started.boot_id != site.boot
+    why = "the machine went down while it ran" if rebooted else "its wrapper was killed while it ran"
+    return _record(site, attempt, "lost", f"{why}; nobody saw how it ended", started)
+
+
+def _tree(site: Site, attempt: Attempt, started: Started | None) -> Tree:
+    known = started is not None and started.boot_id == site.boot
+    return Tree(
+        str(attempt.folder),
+        attempt.tree_lock,
+        started.tool_pid if started and known else None,
+        started.tool_start_ticks if started and known else None,
+    )
+
+
+def _cancel_unstarted(site: Site, attempt: Attempt) -> Phase:
+    return _record(site, attempt, "cancel", None, None)
+
+
+def _record(site: Site, attempt: Attempt, by: str, error: str | None, started: Started | None) -> Phase:
+    """Write `exit` in the wrapper's place, under its lock: a wrapper that still comes then refuses."""
+    with _wrapper_lock(attempt) as held:
+        if not held:
+            return Phase.RUNNING
+        if attempt.exit.exists():
+            return Phase.ENDED
+        if started is None and attempt.started.exists():
+            return Phase.RUNNING  # it came and went since we looked: look again
+        now = site.utc_now()
+        began = started.started_at if started else now
+        Exit(
+            ended_by=by,
+            error=error,
+            started_at=began,
+            finished_at=now,
+            duration_s=max((now - began).total_seconds(), 0),
+        ).write(attempt.exit)
+    return Phase.ENDED
+
+
+@contextmanager
+def _wrapper_lock(attempt: Attempt) -> Iterator[bool]:
+    """Hold wrap.lock for a moment; False when a wrapper has it."""
+    descriptor = os.open(attempt.wrap_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(descriptor)

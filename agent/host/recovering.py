@@ -1,0 +1,125 @@
+"""Taking up what lies there: our own claims and sessions, and those of agents that are proved dead.
+
+Another agent is dead when it worked on this machine and its lock is free, or when a person says so with
+a file named `dead` in its folder. Age never decides. While we take over we hold its lock, so that it
+cannot come back in the middle.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from agent.host import log
+from agent.host.beat import DEAD, read_beat
+from agent.host.claiming import proceed
+from agent.host.session import Session
+from agent.host.settling import records_of
+from spool.attempt import attempts_of
+from spool.claim import claims_of, take_over
+from spool.locks import NameTakenError, take_agent_lock
+from spool.names import is_task_id
+from spool.records import DamagedError, Intent, State, Status
+from spool.results import RESULT, STATUS, move_finished, read_task
+from spool.workspace import AGENT_PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from agent.host.site import Site
+    from spool.claim import Claim
+
+
+def own_sessions(site: Site) -> Iterator[Session]:
+    """Yield every session of ours, claims carried on to sessions first."""
+    for mine in claims_of(site.folder):
+        proceed(site, mine)
+    yield from _sessions_of(site, site.name)
+
+
+def sessions_of_the_dead(site: Site) -> Iterator[Session]:
+    """Yield what dead agents left behind, made ours."""
+    for folder in site.workspace.agents():
+        name = folder.name.removeprefix(AGENT_PREFIX)
+        if name == site.name or not is_dead(site, folder):
+            continue
+        try:
+            lock = take_agent_lock(site.workspace, name)
+        except NameTakenError:
+            continue
+        try:
+            yield from _take_all(site, folder, name)
+        finally:
+            lock.release()
+
+
+def is_dead(site: Site, folder: Path) -> bool:
+    """Tell whether an agent can be proved dead; its lock is still to be taken."""
+    if (folder / DEAD).exists():
+        return True
+    try:
+        beat = read_beat(folder)
+    except DamagedError:
+        return False
+    # without a beat it died before its first claim: there is nothing to take over but what a command left
+    return beat is None or beat.boot_id == site.boot or beat.host == site.host
+
+
+def open_session(site: Site, folder: Path) -> Session | None:
+    """Read a session from its folder; one whose result was written already is moved to results/."""
+    if (folder / RESULT).exists():
+        move_finished(site.workspace, folder)
+        return None
+    try:
+        task = read_task(folder)
+        if task is None:
+            return None
+        session = Session(task, folder, State.QUEUED, "taken up again", site.utc_now())
+        session.look_at_attempts()
+        session.records = records_of(session)
+    except (DamagedError, ValidationError) as error:
+        log.warning("session is damaged", task_id=folder.name, what=str(error)[:500])
+        return None
+    return session
+
+
+def _sessions_of(site: Site, agent: str) -> Iterator[Session]:
+    for name in sorted(n for n in os.listdir(site.workspace.sessions) if is_task_id(n)):
+        folder = site.workspace.sessions / name
+        if _owner(folder) == agent and (session := open_session(site, folder)) is not None:
+            yield session
+
+
+def _published(site: Site, mine: Claim) -> Iterator[Session]:
+    if proceed(site, mine) is not None:
+        session = open_session(site, site.workspace.sessions / mine.task_id)
+        if session is not None:
+            yield session
+
+
+def _owner(folder: Path) -> str | None:
+    try:
+        status = Status.read(folder / STATUS)
+        if status is not None:
+            return status.agent
+        attempts = attempts_of(folder)
+        intent = Intent.read(attempts[-1].intent) if attempts else None
+    except (DamagedError, OSError) as error:
+        log.warning("session is damaged", task_id=folder.name, what=str(error)[:500])
+        return None
+    return intent.agent if intent else None
+
+
+def _take_all(site: Site, folder: Path, name: str) -> Iterator[Session]:
+    for claim in claims_of(folder):
+        mine = take_over(site.workspace, site.name, claim.folder)
+        if mine is not None:
+            log.info("claim taken over", task_id=mine.task_id, agent=name)
+            yield from _published(site, mine)
+    for session in _sessions_of(site, name):
+        log.info("session taken over", task_id=session.task_id, agent=name)
+        session.write_status(site)
+        yield session

@@ -1,0 +1,141 @@
+"""What is kept of the past: results by age, number and size; logs by age.
+
+A result that a waiting task depends on or takes files from is never pruned, nor one that was asked to run
+again. Of what goes, a tombstone stays.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from spool.names import is_task_id
+from spool.records import DamagedError
+from spool.results import RETRY, prune, read_result, read_task
+from spool.view import waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime
+    from pathlib import Path
+
+    from agent.config import AgentConfig
+    from spool.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class PruneReport:
+    """What was removed."""
+
+    results: tuple[str, ...]
+    logs: tuple[str, ...]
+    freed_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    finished_s: float
+    task_id: str
+
+
+def prune_now(
+    workspace: Workspace, config: AgentConfig, now: datetime, needed: Collection[str] | None = None
+) -> PruneReport:
+    """Remove results and logs beyond what the options keep.
+
+    Args:
+        workspace: where.
+        config: keep_days, keep_count, keep_bytes, keep_log_days.
+        now: the wall clock.
+        needed: ids that waiting tasks depend on; read from the drop folder when it is not given.
+
+    Raises:
+        OSError: the disk; what was removed so far is gone, and calling again goes on.
+    """
+    _finish_interrupted(workspace)
+    protected = set(needed) if needed is not None else _needed(workspace)
+    oldest_s = (now - timedelta(days=config.keep_days)).timestamp()
+    kept_bytes, freed_bytes = 0, 0
+    pruned: list[str] = []
+    for position, item in enumerate(_newest_first(workspace)):
+        folder = workspace.results / item.task_id
+        size = _size_bytes(folder)
+        kept_bytes += size
+        beyond = item.finished_s < oldest_s or position >= config.keep_count or kept_bytes > config.keep_bytes
+        if beyond and item.task_id not in protected and _prune(workspace, item.task_id):
+            kept_bytes -= size
+            freed_bytes += size
+            pruned.append(item.task_id)
+    logs, log_bytes = _prune_logs(workspace, now - timedelta(days=config.keep_log_days))
+    return PruneReport(tuple(pruned), logs, freed_bytes + log_bytes)
+
+
+def _needed(workspace: Workspace) -> set[str]:
+    return {needed for view in waiting(workspace) if view.task for needed in view.task.needs}
+
+
+def _newest_first(workspace: Workspace) -> list[_Kept]:
+    with os.scandir(workspace.results) as entries:
+        found = [
+            _Kept(entry.stat(follow_symlinks=False).st_mtime, entry.name)
+            for entry in entries
+            if is_task_id(entry.name) and entry.is_dir(follow_symlinks=False)
+        ]
+    return sorted(found, key=lambda item: (-item.finished_s, item.task_id))
+
+
+def _prune(workspace: Workspace, task_id: str) -> bool:
+    folder = workspace.results / task_id
+    if (folder / RETRY).exists():
+        return False
+    try:
+        result, task = read_result(workspace, task_id), read_task(folder)
+    except (DamagedError, ValidationError):
+        return False  # a person may still make sense of it
+    if result is None:
+        return False
+    prune(workspace, result, task.source_sha256 if task else "")
+    return True
+
+
+def _finish_interrupted(workspace: Workspace) -> None:
+    """Remove what a pruning that was killed had already taken out of results/."""
+    for name in os.listdir(workspace.tombstones):
+        if name.startswith(".") and name.endswith(".pruned"):
+            shutil.rmtree(workspace.tombstones / name)
+
+
+def _size_bytes(folder: Path) -> int:
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += os.lstat(os.path.join(parent, name)).st_blocks * 512  # noqa: PTH118 - many files
+            except FileNotFoundError:
+                continue
+    return total
+
+
+def _prune_logs(workspace: Workspace, oldest: datetime) -> tuple[tuple[str, ...], int]:
+    live = {entry for entry in os.listdir(workspace.sessions) if is_task_id(entry)}
+    removed, freed_bytes = [], 0
+    with os.scandir(workspace.logs) as entries:
+        for entry in entries:
+            status = entry.stat(follow_symlinks=False)
+            is_log = entry.is_file(follow_symlinks=False) and entry.name.endswith((".log", ".log.1"))
+            in_use = any(entry.name.split("-", 1)[-1].startswith(f"{task_id}.log") for task_id in live)
+            if (
+                is_log
+                and not in_use
+                and status.st_mtime < oldest.timestamp()
+                and "agent.log" not in entry.name
+            ):
+                os.unlink(entry.path)  # noqa: PTH108 - an entry's path
+                removed.append(entry.name)
+                freed_bytes += status.st_blocks * 512
+    return tuple(sorted(removed)), freed_bytes

@@ -1,0 +1,154 @@
+"""One published task of ours, as the agent remembers it; all of it can be read again from its folder."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from agent.host import log
+from agent.host.room import Running
+from agent.host.schedule import Waiting
+from agent.launchers import LaunchError
+from spool.attempt import Attempt, attempts_of
+from spool.records import Exit, Intent, Started, State, Status
+from spool.results import RESULT, STATUS
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from agent.host.site import Site
+    from agent.proctree import Ending
+    from spool.records import AttemptRecord
+    from spool.task import AcceptedTask
+
+IDLE_STATES = frozenset({State.WAITING_INPUT, State.DEFERRED})
+"""States that leave their slot to others."""
+
+
+@dataclass(slots=True)
+class Session:
+    """A task in sessions/ID.
+
+    Args:
+        records: the attempts that are over.
+        launched_s: when we last started its wrapper, on the monotonic clock.
+        next_attempt_at: when a deferred task may go on.
+        ending: what still has to die before the attempt is settled as lost.
+    """
+
+    task: AcceptedTask
+    folder: Path
+    state: State
+    reason: str
+    since: datetime
+    attempt: Attempt | None = None
+    intent: Intent | None = None
+    started: Started | None = None
+    records: tuple[AttemptRecord, ...] = ()
+    launched_s: float | None = None
+    next_attempt_at: datetime | None = None
+    question: str | None = None
+    attach: str | None = None
+    ending: Ending | None = field(default=None, repr=False)
+
+    @property
+    def task_id(self) -> str:
+        """Return the task's id."""
+        return self.task.task_id
+
+    @property
+    def cancelled(self) -> bool:
+        """Tell whether somebody asked to cancel it."""
+        return (self.folder / "cancel").exists()
+
+    def running(self) -> Running:
+        """Return what the scheduler needs of it while it is in session."""
+        return Running(
+            task_id=self.task_id,
+            tool=self.task.tool,
+            group=self.task.group,
+            weight=self.task.weight,
+            occupies_slot=self.state not in IDLE_STATES,
+        )
+
+    def retrying(self) -> Waiting:
+        """Return what the scheduler needs of it while it waits for its next attempt."""
+        at = self.next_attempt_at or self.since
+        return Waiting(
+            task_id=self.task_id,
+            tool=self.task.tool,
+            submitted_at_s=self.task.submitted_at.timestamp(),
+            group=self.task.group,
+            weight=self.task.weight,
+            priority=self.task.priority_points,
+            not_before_s=at.timestamp(),
+            retrying=True,
+        )
+
+    def change(self, site: Site, state: State, reason: str) -> bool:
+        """Take on a state and write it down; False when nothing changed."""
+        if (state, reason) == (self.state, self.reason):
+            return False
+        if state != self.state:
+            self.since = site.utc_now()
+        self.state, self.reason = state, reason
+        self.write_status(site)
+        return True
+
+    def write_status(self, site: Site) -> None:
+        """Replace status.json by what we know."""
+        intent = self.intent
+        attached = self.state in {State.RUNNING, State.WAITING_INPUT} and intent is not None
+        if attached and self.attach is None:
+            self.attach = _attach_command(site, self.task)
+        Status(
+            task_id=self.task_id,
+            tool=self.task.tool,
+            command=self.task.command,
+            state=self.state,
+            reason=self.reason,
+            since=self.since,
+            attempt=self.attempt.number if self.attempt else 0,
+            agent=site.name,
+            host=site.host,
+            session=intent.session if intent else None,
+            attach=self.attach if attached else None,
+            submitted_at=self.task.submitted_at,
+            started_at=self.started.started_at if self.started else None,
+            timeout_s=intent.timeout_s if intent else None,
+            estimated_duration_s=self.task.estimated_duration,
+            next_attempt_at=self.next_attempt_at if self.state is State.DEFERRED else None,
+            question=self.question,
+            source_name=self.task.source_name,
+            log=intent.log if intent else None,
+            attempts=self.records,
+        ).write(self.folder / STATUS, durable=False)
+
+    def look_at_attempts(self) -> None:
+        """Find the latest attempt again, and what it intended."""
+        attempts = attempts_of_this_run(self.folder)
+        self.attempt = attempts[-1] if attempts else None
+        self.intent = Intent.read(self.attempt.intent) if self.attempt else None
+        self.started = Started.read(self.attempt.started) if self.attempt else None
+
+
+def _attach_command(site: Site, task: AcceptedTask) -> str | None:
+    try:
+        return shlex.join(site.launcher(task).attach_command(task.task_id))
+    except LaunchError as error:
+        log.warning("no attach command", task_id=task.task_id, what=str(error))
+        return None
+
+
+def attempts_of_this_run(folder: Path) -> list[Attempt]:
+    """Return the attempts since a person last asked to run the task again."""
+    attempts = attempts_of(folder)
+    before = [index for index, attempt in enumerate(attempts) if (attempt.folder / RESULT).exists()]
+    return attempts[before[-1] + 1 :] if before else attempts
+
+
+def read_exit(attempt: Attempt) -> Exit | None:
+    """Return how an attempt ended; None while nobody has recorded it."""
+    return Exit.read(attempt.exit)

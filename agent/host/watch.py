@@ -1,0 +1,99 @@
+"""Hints from the file system: the only module that knows watchdog.
+
+An event says "look there", never "it is complete" and never "nothing else happened": watchdog loses events
+in bursts and swallows overflows, so scans decide and events only make them early. What can go wrong is
+found at every scan: a dead observer, or a watched folder that was replaced by another.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from watchdog.events import (
+    DirCreatedEvent,
+    DirMovedEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileMovedEvent,
+    FileSystemEventHandler,
+)
+from watchdog.observers import Observer
+
+from agent.host import log
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from watchdog.events import FileSystemEvent
+    from watchdog.observers.api import BaseObserver
+
+logging.getLogger("watchdog").setLevel(logging.ERROR)  # its warnings are about its own threads
+
+KINDS: list[type[FileSystemEvent]] = [
+    *(FileCreatedEvent, FileClosedEvent, FileMovedEvent, FileDeletedEvent),
+    *(DirCreatedEvent, DirMovedEvent),
+]
+"""Move-ins arrive as created; without these kinds watchdog would also report every read of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """Something happened to this path."""
+
+    path: Path
+
+
+class _Hinting(FileSystemEventHandler):
+    def __init__(self, tell: Callable[[Hint], None]) -> None:
+        self._tell = tell
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        """Pass the names on; an exception here would end the observer, so nothing else is done."""
+        for path in (event.src_path, event.dest_path):
+            if path:
+                self._tell(
+                    Hint(Path(path.decode(errors="surrogateescape") if isinstance(path, bytes) else path))
+                )
+
+
+class Watch:
+    """Watches some folders, without what lies in their sub folders."""
+
+    def __init__(self, folders: Iterable[Path], tell: Callable[[Hint], None]) -> None:
+        self._folders = tuple(folders)
+        self._tell = tell
+        self._observer: BaseObserver | None = None
+        self._identities: tuple[tuple[int, int], ...] = ()
+
+    def check(self) -> None:
+        """Begin to watch, or begin again when the observer died or a folder is another one now."""
+        identities = tuple((s.st_dev, s.st_ino) for s in (folder.stat() for folder in self._folders))
+        if self._observer is not None and self._observer.is_alive() and identities == self._identities:
+            return
+        if self._observer is not None:
+            log.warning("watching begins again", folders=len(self._folders))
+        self.stop()
+        observer = Observer()
+        handler = _Hinting(self._tell)
+        try:
+            for folder in self._folders:
+                observer.schedule(handler, str(folder), event_filter=KINDS)
+            observer.start()
+        except OSError as error:
+            # no watches left (inotify(7) max_user_watches): the scans find everything, only later
+            log.warning("folders are not watched, only scanned", what=str(error))
+            observer.stop()
+            return
+        self._observer, self._identities = observer, identities
+
+    def stop(self) -> None:
+        """Watch no more."""
+        if self._observer is not None:
+            self._observer.stop()
+            if self._observer.is_alive():
+                self._observer.join(timeout=5)
+            self._observer = None
