@@ -5,8 +5,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from spool.workspace import Workspace, create
+
+# a shared machine stalls now and then: that is no fault of the code
+settings.register_profile("aispool", deadline=None)
+settings.load_profile("aispool")
 
 SAMPLE_TASKS = Path(__file__).parent / "data" / "tasks"
 
