@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from watchdog.events import FileSystemEvent
     from watchdog.observers.api import BaseObserver
 
-logging.getLogger("watchdog").setLevel(logging.ERROR)  # its warnings are about its own threads
+# it reports the end of its own threads as errors; what matters to us, `Watch.check` finds out
+logging.getLogger("watchdog").setLevel(logging.CRITICAL)
 
 KINDS: list[type[FileSystemEvent]] = [
     *(FileCreatedEvent, FileClosedEvent, FileMovedEvent, FileDeletedEvent),
