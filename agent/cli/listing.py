@@ -8,16 +8,12 @@ import click
 
 from agent.cli.command import command
 from agent.cli.place import Place, json_option, pass_place, print_json
+from spool.records import State
 
 if TYPE_CHECKING:
     from spool.view import View
 
 RECENT: Final = 20
-
-STATES: Final = (
-    *("queued", "held", "blocked", "running", "waiting_input", "deferred", "succeeded"),
-    *("failed", "timed_out", "cancelled", "lost", "dependency_failed", "expired"),
-)
 
 
 @command("ls")
@@ -25,7 +21,7 @@ STATES: Final = (
 @click.option(
     "--state",
     "states",
-    type=click.Choice(STATES),
+    type=click.Choice([*State]),
     metavar="STATE",
     multiple=True,
     help="Only these; repeatable.",

@@ -116,14 +116,19 @@ def _print(probes: list[tuple[ToolDefinition, ToolProbe]]) -> None:
     from agent.cli.table import rows  # noqa: PLC0415
 
     body = [
-        (tool.name, "ready" if probe.ready else "missing", probe.executable or "-", probe_text(tool, probe))
+        (
+            tool.name,
+            "ready" if probe.ready else "not ready",
+            probe.executable or "-",
+            _most_important(tool, probe),
+        )
         for tool, probe in probes
     ]
     for line in rows(("TOOL", "STATE", "PROGRAM", "ABOUT"), body):
         click.echo(line)
 
 
-def probe_text(tool: ToolDefinition, probe: ToolProbe) -> str:
+def _most_important(tool: ToolDefinition, probe: ToolProbe) -> str:
     """Return what a person needs to know first: what stops it, else what it is."""
     return probe.problems[0].sentence() if probe.problems else tool.about
 
