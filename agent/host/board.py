@@ -59,13 +59,10 @@ class Board:
         self._index.touch_all()
         return self._site
 
-    def recover(self) -> None:
-        """Take up what we left, and what the dead left."""
-        for session in own_sessions(self._site):
-            self._join(session)
-
     def scan(self) -> None:
-        """Look at every session, and for agents that died."""
+        """Take up what we left after a kill or a failing disk, and what dead agents left; look at all."""
+        for session in own_sessions(self._site, self.sessions):
+            self._join(session)
         for session in sessions_of_the_dead(self._site):
             self._join(session)
         for session in list(self.sessions.values()):

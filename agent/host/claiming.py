@@ -6,6 +6,7 @@ does not exist) ends the claim in the drop folder, in rejected/ or in results/: 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agent.host import log
@@ -22,7 +23,6 @@ from spool.results import CANCEL, RESULT, RETRY, STATUS, finish, move_finished, 
 from spool.task import AcceptedTask, Task, parse_task
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from pathlib import Path
 
     from agent.host.intake import Dropped
@@ -36,7 +36,7 @@ def take(site: Site, dropped: Dropped) -> AcceptedTask | None:
         OSError: the disk; recovery goes on with what was done so far.
     """
     mine = claim(site.workspace, site.name, dropped.path, dropped.task_id)
-    return proceed(site, mine, dropped.arrived_at) if mine else None
+    return proceed(site, mine, dropped) if mine else None
 
 
 def take_and_end(site: Site, dropped: Dropped, state: State, reason: str) -> None:
@@ -44,25 +44,25 @@ def take_and_end(site: Site, dropped: Dropped, state: State, reason: str) -> Non
     mine = claim(site.workspace, site.name, dropped.path, dropped.task_id)
     if mine is None:
         return
-    task = accepted(site, mine, dropped.arrived_at)
+    task = accepted(site, mine, dropped)
     if task is not None:
         end_unstarted(site, mine.folder, task, state, reason)
 
 
-def proceed(site: Site, mine: Claim, arrived_at: datetime | None = None) -> AcceptedTask | None:
+def proceed(site: Site, mine: Claim, dropped: Dropped | None = None) -> AcceptedTask | None:
     """Bring a claim of ours to its session, from whichever step it had reached; None when it ended.
 
     Args:
         site: our agent.
         mine: the claim.
-        arrived_at: when its file came; the time of the claim where nobody knows any more.
+        dropped: what was accepted; after a kill nobody knows any more, and the file is judged anew.
     """
     if (mine.folder / RETRY).exists():
         reopen(mine.folder)
     if (mine.folder / RESULT).exists():
         move_finished(site.workspace, mine.folder)
         return None
-    task = accepted(site, mine, arrived_at)
+    task = accepted(site, mine, dropped)
     if task is None:
         return None
     if (mine.folder / CANCEL).exists():
@@ -75,7 +75,7 @@ def proceed(site: Site, mine: Claim, arrived_at: datetime | None = None) -> Acce
     return task
 
 
-def accepted(site: Site, mine: Claim, arrived_at: datetime | None = None) -> AcceptedTask | None:
+def accepted(site: Site, mine: Claim, dropped: Dropped | None = None) -> AcceptedTask | None:
     """Return the claim's validated task, written down; None when the claim is over."""
     task = read_task(mine.folder)
     if task is not None:
@@ -85,7 +85,7 @@ def accepted(site: Site, mine: Claim, arrived_at: datetime | None = None) -> Acc
         discard(mine)  # killed between making the claim's folder and the rename: nothing was taken
         return None
     bring_files(site.workspace, mine, site.workspace.tasks / source.name)
-    validated = _validate(site, mine, source, arrived_at)
+    validated = _validate(site, mine, source, dropped)
     if isinstance(validated, AcceptedTask):
         put(mine.folder / TASK, validated.model_dump_json(indent=2).encode() + b"\n")
         return validated
@@ -96,27 +96,33 @@ def accepted(site: Site, mine: Claim, arrived_at: datetime | None = None) -> Acc
     return None
 
 
-def _validate(
-    site: Site, mine: Claim, source: Path, arrived_at: datetime | None
-) -> AcceptedTask | Refusal | str:
+def _validate(site: Site, mine: Claim, source: Path, dropped: Dropped | None) -> AcceptedTask | Refusal | str:
     """Judge the claimed bytes; a sentence when the file is not the one that was accepted."""
-    looked = look(source, None, site.monotonic_s(), site.rules())
+    # the rename was its last change, so nothing needs to be quiet any more
+    looked = look(source, None, site.monotonic_s(), replace(site.rules(), quiet_s=0))
     if looked is None or not isinstance(looked[1], Ready):
         return "its writer went on writing while it was claimed"
     ready = looked[1]
+    if dropped is not None and ready.sha256 != dropped.sha256:
+        return "it was changed while it was claimed"
     parsed = parse_task(ready.content)
     if isinstance(parsed, Refusal):
         return parsed if parsed.final else "its writer went on writing while it was claimed"
     task, warnings = parsed
     if task.task_id not in {None, mine.task_id}:
         return "its task_id was changed while it was claimed"
+    if task.resources is not None:
+        warnings = (
+            *warnings,
+            "resources are for a cluster's scheduler; this launcher does not limit anything",
+        )
     files = mine.files if mine.files.is_dir() else None
     refusal = site.registry.check(task, site.workspace, site.config, files)
     if refusal is not None:
         return refusal
     fields = {name: getattr(task, name) for name in Task.model_fields}
     fields |= {"task_id": mine.task_id, "source_name": source.name, "source_sha256": ready.sha256}
-    fields |= {"submitted_at": arrived_at or ready.arrived_at, "warnings": warnings}
+    fields |= {"submitted_at": dropped.arrived_at if dropped else ready.arrived_at, "warnings": warnings}
     return AcceptedTask.model_construct(**fields)
 
 

@@ -103,11 +103,11 @@ class Intake:
         seen: set[Path] = set()
         for folder in (self.site.workspace.tasks, self.site.workspace.held):
             seen.update(folder / name for name in os.listdir(folder) if is_dropped_name(name))
-        for path in [*self._by_path, *self._again]:
-            if path not in seen:
-                self.forget(path)
         for path in seen:
             self.examine(path)
+        # forgotten last: a file that was moved to or from hold keeps the id it was given
+        for path in [path for path in (*self._by_path, *self._again) if path not in seen]:
+            self.forget(path)
 
     def next_look_s(self) -> float | None:
         """Return when the next undecided file wants another look, on the monotonic clock."""
@@ -207,9 +207,10 @@ class Intake:
 
     def _given_id(self, path: Path) -> str:
         """Return the id that this file was given before, or a new one."""
-        before = self._by_path.get(path)
-        if before is not None and before.task.task_id is None:
-            return before.task_id
+        inode = self._sights[path].signature.inode if path in self._sights else None
+        for place, dropped in self._by_path.items() if inode is not None else ():
+            if dropped.task.task_id is None and self._sights[place].signature.inode == inode:
+                return dropped.task_id
         why = Why.read(path.with_name(stem_of(path.name) + WHY_SUFFIX))
         if why is not None and why.task_id.startswith(given_id(stem_of(path.name))[:-26]):
             other = self._by_id.get(why.task_id)

@@ -18,7 +18,7 @@ from agent.host.session import read_exit
 from agent.launchers import LaunchError, SessionExists
 from spool.attempt import next_attempt
 from spool.claim import FILES, TASK
-from spool.files import fsync_folder, make_folder, read_regular
+from spool.files import make_folder, move, read_regular
 from spool.records import Intent, State
 from spool.refusal import Refusal
 
@@ -89,6 +89,9 @@ def bring_inputs(site: Site, task: AcceptedTask, folder: Path) -> Refusal | None
     """Copy the files that the task takes from other tasks' results into its own files."""
     for text in task.inputs:
         task_id, _, path = text.partition(":")
+        target = folder / FILES / task_id / path
+        if target.exists():
+            continue  # an earlier attempt brought it; the result may be pruned by now
         root = (site.workspace.results / task_id).resolve()
         source = (root / path).resolve()
         if not source.is_relative_to(root):
@@ -97,14 +100,19 @@ def bring_inputs(site: Site, task: AcceptedTask, folder: Path) -> Refusal | None
             )
         if not source.exists():
             return Refusal(f"input not found: {text}", f"see what {root} holds", field="inputs")
-        target = folder / FILES / task_id / path
-        make_folder(target.parent)
-        if source.is_dir():
-            shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
-        else:
-            shutil.copyfile(source, target)
-        fsync_folder(target.parent)
+        _copy(source, target)
     return None
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file or a folder so that it is whole under its name or absent."""
+    make_folder(target.parent)
+    temporary = target.with_name(f".{target.name}.part")
+    if source.is_dir():
+        shutil.copytree(source, temporary, symlinks=True, dirs_exist_ok=True)
+    else:
+        shutil.copyfile(source, temporary)
+    move(temporary, target)
 
 
 def _conversation(site: Site, session: Session) -> str | None:

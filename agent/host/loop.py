@@ -79,7 +79,7 @@ class Loop:
         """Work until SIGTERM, or, when draining, until nothing is left to do."""
         self._take_signals()
         try:
-            self._guard("recovery", self._board.recover)
+            self._guard("recovery", self._board.scan)
             self._notifier.ready("watching for tasks")
             while not self._stopping:
                 self._turn()

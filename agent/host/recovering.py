@@ -26,18 +26,18 @@ from spool.results import RESULT, STATUS, move_finished, read_task
 from spool.workspace import AGENT_PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
     from pathlib import Path
 
     from agent.host.site import Site
     from spool.claim import Claim
 
 
-def own_sessions(site: Site) -> Iterator[Session]:
-    """Yield every session of ours, claims carried on to sessions first."""
+def own_sessions(site: Site, known: Container[str]) -> Iterator[Session]:
+    """Yield every session of ours that is not known yet, claims carried on to sessions first."""
     for mine in claims_of(site.folder):
         proceed(site, mine)
-    yield from _sessions_of(site, site.name)
+    yield from _sessions_of(site, site.name, known)
 
 
 def sessions_of_the_dead(site: Site) -> Iterator[Session]:
@@ -86,8 +86,9 @@ def open_session(site: Site, folder: Path) -> Session | None:
     return session
 
 
-def _sessions_of(site: Site, agent: str) -> Iterator[Session]:
-    for name in sorted(n for n in os.listdir(site.workspace.sessions) if is_task_id(n)):
+def _sessions_of(site: Site, agent: str, known: Container[str] = ()) -> Iterator[Session]:
+    names = os.listdir(site.workspace.sessions)
+    for name in sorted(n for n in names if is_task_id(n) and n not in known):
         folder = site.workspace.sessions / name
         if _owner(folder) == agent and (session := open_session(site, folder)) is not None:
             yield session

@@ -54,7 +54,7 @@ class _Hinting(FileSystemEventHandler):
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         """Pass the names on; an exception here would end the observer, so nothing else is done."""
-        for path in (event.src_path, event.dest_path):
+        for path in (event.dest_path, event.src_path):
             if path:
                 self._tell(
                     Hint(Path(path.decode(errors="surrogateescape") if isinstance(path, bytes) else path))
