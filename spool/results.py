@@ -69,6 +69,8 @@ def reopen(folder: Path) -> None:
             move(folder / RESULT, attempts[-1].folder / RESULT)
         else:
             move(folder / RESULT, folder / "result.before.json")
+    # a killed finishing leaves one: it says whose session it was, not whose it is
+    remove(folder / STATUS)
     # the request goes last: until then a killed reopening is known for what it is
     remove(folder / CANCEL)
     remove(folder / RETRY)

@@ -51,7 +51,8 @@ def with_id(content: bytes, stem: str) -> tuple[bytes, str] | Refusal:
     except StrictJSONError as error:
         return Refusal(error.what, error.remedy, place=error.place)
     task_id = given_id(stem)
-    return encode({"task_id": task_id, **fields}), task_id
+    # "task_id": null is there, and none
+    return encode({"task_id": None, **fields} | {"task_id": task_id}), task_id
 
 
 def encode(fields: dict[str, Any]) -> bytes:
