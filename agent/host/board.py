@@ -44,6 +44,7 @@ class Board:
         self._index = index
         self._outbox = outbox
         self.sessions: dict[str, Session] = {}
+        self.trouble: str | None = None
 
     @property
     def is_ending_something(self) -> bool:
@@ -169,13 +170,16 @@ class Board:
         self._step(session)
 
     def _step(self, session: Session) -> None:
-        """Bring one session forward as far as it goes."""
-        before = session.state
+        """Bring one session forward as far as it goes; what keeps one from it harms no other."""
         try:
-            phase = observe(self._site, session)
-        except DamagedError as error:
-            session.change(self._site, State.RUNNING, f"a record of it is damaged: {error}")
-            return
+            self._bring_forward(session)
+        except (OSError, DamagedError) as error:
+            self.trouble = f"{session.task_id}: {error}"
+            log.warning("session is not brought forward", task_id=session.task_id, what=str(error))
+
+    def _bring_forward(self, session: Session) -> None:
+        before = session.state
+        phase = observe(self._site, session)
         if phase is Phase.ENDED:
             self._settle(session)
         elif phase is Phase.EMPTY:

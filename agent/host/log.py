@@ -38,6 +38,7 @@ def _plain(value: object) -> str:
 def open_log(file: Path, *, to_terminal: bool) -> None:
     """Send the agent's log to its file, and to standard error as well when a person looks on."""
     close_log()
+    logging.raiseExceptions = False  # a full disk loses lines of the log, and nothing else
     _log.setLevel(logging.INFO)
     _log.propagate = False
     handlers: list[logging.Handler] = [

@@ -94,6 +94,7 @@ class Loop:
         self._scan_if_due()
         self._guard("looking", self._intake.examine_due)
         self._board.observe_active()
+        self._disk_error = self._disk_error or self._board.trouble
         decided = self._schedule()
         if decided is not None:
             more = bool(self._guard("explaining", lambda: self._whys.write_some(self._intake, decided)))
@@ -133,7 +134,7 @@ class Loop:
         if now_s < self._scan_at_s:
             return
         self._scan_at_s = now_s + self._scan_every_s
-        self._disk_error = None
+        self._disk_error = self._board.trouble = None
         self._guard("watching", self._watch.check)
         self._guard("scanning", self._scan)
         if now_s >= self._relook_at_s:

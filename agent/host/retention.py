@@ -133,7 +133,7 @@ def _prune_logs(workspace: Workspace, oldest: datetime) -> tuple[tuple[str, ...]
                 is_log
                 and not in_use
                 and status.st_mtime < oldest.timestamp()
-                and "agent.log" not in entry.name
+                and not entry.name.startswith("agent")
             ):
                 os.unlink(entry.path)  # noqa: PTH108 - an entry's path
                 removed.append(entry.name)
