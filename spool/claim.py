@@ -42,11 +42,13 @@ class Claim:
 
     @property
     def source(self) -> Path | None:
-        """Return the dropped file, or None when the claim was made of a result."""
+        """Return the dropped file, or None when it lies elsewhere again, or was never taken."""
         try:
-            return next((self.folder / SOURCE).iterdir(), None)
+            # a refusal that was cut off may have put its files beside it
+            entries = sorted(p for p in (self.folder / SOURCE).iterdir() if p.suffix != FILES_SUFFIX)
         except FileNotFoundError:
             return None
+        return entries[0] if entries else None
 
     @property
     def files(self) -> Path:

@@ -451,3 +451,16 @@ def test_one_id_published_by_many_at_once(workspace: Workspace) -> None:
         thread.join()
     assert sum(outcome is not None for outcome in outcomes) == 1
     assert all(len(places_of(workspace, f"task {n}")) == 1 for n in range(8))
+
+
+def test_the_source_is_the_file_not_what_came_with_it(
+    workspace: Workspace, agents: tuple[str, str], dropped: Path
+) -> None:
+    """A refusal may put NAME.files beside the claimed file: it is never taken for the task."""
+    mine = claim(workspace, agents[0], dropped, "t1")
+    assert mine is not None
+    for name in ("x.files", "a.files"):
+        (mine.folder / "source" / name).mkdir()
+    assert mine.source == mine.folder / "source" / "x.json"
+    mine.source.unlink()
+    assert mine.source is None

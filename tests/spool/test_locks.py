@@ -130,3 +130,15 @@ def test_file_systems_are_told_apart(tmp_path: Path) -> None:
     """The temporary folder is local, and /proc is what it is."""
     assert not is_network(tmp_path)
     assert locks.file_system_of(Path("/proc")) == "proc"
+
+
+def test_what_happens_when_a_held_lock_is_removed(workspace: Workspace) -> None:
+    """Whoever removes the file of a living agent lets a second one in: so nothing here ever does."""
+    with another_agent(workspace, "a") as process:
+        before = agent_lock_path(workspace, "a").stat().st_ino
+        with pytest.raises(NameTakenError):
+            take_agent_lock(workspace, "a")
+        assert agent_lock_path(workspace, "a").stat().st_ino == before
+        agent_lock_path(workspace, "a").unlink()
+        with take_agent_lock(workspace, "a"):
+            assert process.poll() is None
