@@ -25,7 +25,7 @@ MAX_NAME_BYTES = 255
 """Longest name of any file (NAME_MAX of Linux file systems)."""
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_ULID_LENGTH = 26
+ULID_LENGTH = 26
 
 
 def is_task_id(text: str) -> bool:
@@ -37,13 +37,13 @@ def new_ulid(now_ms: int | None = None) -> str:
     """Return a ULID: 48 bits of Unix milliseconds, 80 random bits, in Crockford's base 32 (ulid/spec)."""
     milliseconds = time.time_ns() // 1_000_000 if now_ms is None else now_ms
     value = (milliseconds & (2**48 - 1)) << 80 | int.from_bytes(os.urandom(10))
-    return "".join(_CROCKFORD[value >> shift & 31] for shift in range(5 * (_ULID_LENGTH - 1), -1, -5))
+    return "".join(_CROCKFORD[value >> shift & 31] for shift in range(5 * (ULID_LENGTH - 1), -1, -5))
 
 
 def given_id(stem: str) -> str:
     """Make an id for a task that brought none: the readable part of its file's stem, and a ULID."""
     readable = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._")
-    return f"{readable[: 99 - _ULID_LENGTH] or 'task'}-{new_ulid()}"
+    return f"{readable[: 99 - ULID_LENGTH] or 'task'}-{new_ulid()}"
 
 
 def is_dropped_name(name: str) -> bool:

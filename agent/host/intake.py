@@ -15,7 +15,7 @@ from agent.host import log
 from agent.host.known import place_of
 from agent.host.schedule import Waiting, WaitingIndex
 from spool.admit import NotYet, Ready, Sight, Signature, Verdict, give_up_waiting, look
-from spool.names import FILES_SUFFIX, WHY_SUFFIX, given_id, is_dropped_name, stem_of
+from spool.names import FILES_SUFFIX, ULID_LENGTH, WHY_SUFFIX, given_id, is_dropped_name, stem_of
 from spool.refusal import Refusal
 from spool.reject import reject
 from spool.task import parse_task
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 MIN_PATIENCE_S = 0.05
 """A file that is looked at again at once would be looked at all the time."""
+
+
+GIVEN_IDS_KEPT = 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ class Intake:
         self._by_path: dict[Path, Dropped] = {}
         self._by_id: dict[str, Dropped] = {}
         self._again: dict[Path, float] = {}
+        self._given: dict[int, str] = {}
 
     def __contains__(self, task_id: str) -> bool:
         return task_id in self._by_id
@@ -188,13 +192,16 @@ class Intake:
             return False
 
     def _accept(self, dropped: Dropped) -> None:
-        before = self._by_path.get(dropped.path)
+        before, sight = self._by_path.get(dropped.path), self._sights[dropped.path]
         if before is not None and before.task_id != dropped.task_id:
             self.forget(dropped.path)
+            self._sights[dropped.path] = sight
         self._again.pop(dropped.path, None)
         self._by_path[dropped.path] = dropped
         self._by_id[dropped.task_id] = dropped
         self._index.insert(dropped.waiting())
+        if dropped.task.task_id is None:
+            self._remember(dropped, sight)
         if before is None:
             log.info("task accepted", task_id=dropped.task_id, file=dropped.path.name, tool=dropped.task.tool)
 
@@ -205,18 +212,30 @@ class Intake:
             log.info("file not finished", file=path.name, reason=verdict.reason)
         self._again[path] = now_s + max(verdict.again_in_s, MIN_PATIENCE_S)
 
+    def _remember(self, dropped: Dropped, sight: Sight) -> None:
+        """Keep the id of a file that brought none: it may be edited, held and released."""
+        self._given[sight.signature.inode] = dropped.task_id
+        if len(self._given) > GIVEN_IDS_KEPT:
+            self._given = {self._sights[d.path].signature.inode: d.task_id for d in self._by_path.values()}
+
     def _given_id(self, path: Path) -> str:
         """Return the id that this file was given before, or a new one."""
-        inode = self._sights[path].signature.inode if path in self._sights else None
-        for place, dropped in self._by_path.items() if inode is not None else ():
-            if dropped.task.task_id is None and self._sights[place].signature.inode == inode:
-                return dropped.task_id
+        before = self._by_path.get(path)
+        sight = self._sights.get(path)
         why = Why.read(path.with_name(stem_of(path.name) + WHY_SUFFIX))
-        if why is not None and why.task_id.startswith(given_id(stem_of(path.name))[:-26]):
-            other = self._by_id.get(why.task_id)
-            if place_of(self.site.workspace, why.task_id) is None and (other is None or other.path == path):
-                return why.task_id
-        return given_id(stem_of(path.name))
+        new = given_id(stem_of(path.name))
+        candidates = (
+            before.task_id if before is not None and before.task.task_id is None else None,
+            self._given.get(sight.signature.inode) if sight is not None else None,
+            why.task_id if why is not None and why.task_id[:-ULID_LENGTH] == new[:-ULID_LENGTH] else None,
+        )
+        return next((known for known in candidates if known and self._is_free(known, path)), new)
+
+    def _is_free(self, task_id: str, path: Path) -> bool:
+        """Tell whether an id that was given once can only be this file's."""
+        other = self._by_id.get(task_id)
+        mine = other is None or other.path == path or not other.path.exists()
+        return mine and place_of(self.site.workspace, task_id) is None
 
     def _repeated(self, task_id: str, path: Path, ready: Ready) -> Refusal | None:
         first = self._by_id.get(task_id)

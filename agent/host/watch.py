@@ -22,6 +22,7 @@ from watchdog.events import (
     FileSystemEventHandler,
 )
 from watchdog.observers import Observer
+from watchdog.observers.inotify_move_event_grouper import InotifyMoveEventGrouper
 
 from agent.host import log
 
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
 
 # it reports the end of its own threads as errors; what matters to us, `Watch.check` finds out
 logging.getLogger("watchdog").setLevel(logging.CRITICAL)
+
+InotifyMoveEventGrouper.delay = 0.0
+"""Half a second by default, in which every later event waits behind a file that was moved out, in the hope that it
+turns up elsewhere. We move each file out that we claim, and look at both ends anyway."""
 
 KINDS: list[type[FileSystemEvent]] = [
     *(FileCreatedEvent, FileClosedEvent, FileMovedEvent, FileDeletedEvent),
