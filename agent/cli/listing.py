@@ -21,7 +21,7 @@ RECENT: Final = 20
 @click.option(
     "--state",
     "states",
-    type=click.Choice([*State]),
+    type=click.Choice([str(state) for state in State]),
     metavar="STATE",
     multiple=True,
     help="Only these; repeatable.",

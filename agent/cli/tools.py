@@ -118,13 +118,13 @@ def _print(probes: list[tuple[ToolDefinition, ToolProbe]]) -> None:
     body = [
         (
             tool.name,
-            "ready" if probe.ready else "not ready",
+            "yes" if probe.ready else "no",
             probe.executable or "-",
             _most_important(tool, probe),
         )
         for tool, probe in probes
     ]
-    for line in rows(("TOOL", "STATE", "PROGRAM", "ABOUT"), body):
+    for line in rows(("TOOL", "READY", "PROGRAM", "ABOUT"), body):
         click.echo(line)
 
 
