@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
@@ -32,7 +33,6 @@ from spool.task import AcceptedTask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from spool.workspace import Workspace
 
@@ -171,5 +171,15 @@ def finish_pruning(workspace: Workspace) -> None:
     for name in os.listdir(workspace.tombstones):
         if name.startswith(".") and name.endswith(_PRUNED):
             with suppress(FileNotFoundError):  # another agent removes it, too; the next call looks again
-                shutil.rmtree(workspace.tombstones / name)
+                _remove_tree(workspace.tombstones / name)
     fsync_folder(workspace.tombstones)
+
+
+def _remove_tree(folder: Path) -> None:
+    """Remove a folder with all it holds; tools leave folders without write permission (Go's module cache)."""
+    for parent, names, _ in os.walk(folder):
+        for name in names:
+            sub = Path(parent, name)
+            if not sub.is_symlink():
+                sub.chmod(0o700)
+    shutil.rmtree(folder)

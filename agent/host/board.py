@@ -210,8 +210,7 @@ class Board:
     def _wait_for_turn(self, session: Session) -> None:
         if session.cancelled:
             self._drop(session)
-            task, reason = session.task, "cancelled before it was started"
-            end_unstarted(self._site, session.folder, task, State.CANCELLED, reason)
+            end_unstarted(self._site, session.task, State.CANCELLED, "cancelled before it was started")
             self._announce(session.task_id)
             return
         session.change(self._site, State.DEFERRED, "it waits for its turn")

@@ -13,9 +13,8 @@ from agent.host import log
 from agent.host.intake import repeated
 from agent.host.known import place_of
 from spool.admit import Ready, look
-from spool.claim import TASK, Claim, bring_files, claim, discard, give_back, publish
-from spool.files import move, put
-from spool.names import FILES_SUFFIX, stem_of
+from spool.claim import TASK, Claim, bring_files, claim, discard, give_back, publish, was_over
+from spool.files import put, remove
 from spool.records import Result, State, Status
 from spool.refusal import Refusal
 from spool.reject import reject
@@ -41,12 +40,9 @@ def take(site: Site, dropped: Dropped) -> AcceptedTask | None:
 
 def take_and_end(site: Site, dropped: Dropped, state: State, reason: str) -> None:
     """Give a waiting file its result without ever starting it."""
-    mine = claim(site.workspace, site.name, dropped.path, dropped.task_id)
-    if mine is None:
-        return
-    task = accepted(site, mine, dropped)
+    task = take(site, dropped)
     if task is not None:
-        end_unstarted(site, mine.folder, task, state, reason)
+        end_unstarted(site, task, state, reason)
 
 
 def proceed(site: Site, mine: Claim, dropped: Dropped | None = None) -> AcceptedTask | None:
@@ -65,12 +61,17 @@ def proceed(site: Site, mine: Claim, dropped: Dropped | None = None) -> Accepted
     task = accepted(site, mine, dropped)
     if task is None:
         return None
-    if (mine.folder / CANCEL).exists():
-        end_unstarted(site, mine.folder, task, State.CANCELLED, "cancelled before it was started")
-        return None
+    cancelled = (mine.folder / CANCEL).exists()
     write_status(site, mine.folder, task, State.QUEUED, "about to be started", attempt=0)
     if publish(site.workspace, mine) is None:
-        refuse(site, mine, _taken(site, mine, task))
+        if was_over(mine.folder):
+            # it ran before, so it is no repetition: it waits here until its place is free again
+            log.warning("task cannot run again yet: its id is in session", task_id=mine.task_id)
+        else:
+            refuse(site, mine, _taken(site, mine, task))
+        return None
+    if cancelled:
+        end_unstarted(site, task, State.CANCELLED, "cancelled before it was started")
         return None
     return task
 
@@ -129,16 +130,16 @@ def _validate(site: Site, mine: Claim, source: Path, dropped: Dropped | None) ->
 def refuse(site: Site, mine: Claim, refusal: Refusal) -> None:
     """End a claim in rejected/."""
     source = mine.source
+    # first: a refusal that is cut off must not leave what could be published
+    remove(mine.folder / TASK)
     if source is not None:
-        if mine.files.exists():
-            move(mine.files, source.with_name(f"{stem_of(source.name)}{FILES_SUFFIX}"))
-        reject(site.workspace, source, refusal, site.name)
+        reject(site.workspace, source, refusal, site.name, files=mine.files)
         log.warning("task rejected", file=source.name, what=refusal.what, task_id=mine.task_id)
     discard(mine)
 
 
-def end_unstarted(site: Site, folder: Path, task: AcceptedTask, state: State, reason: str) -> None:
-    """Write the result of a task that has no further attempt, and move it to results/."""
+def end_unstarted(site: Site, task: AcceptedTask, state: State, reason: str) -> None:
+    """Write the result of a session that has no attempt, and move it to results/."""
     result = Result(
         task_id=task.task_id,
         tool=task.tool,
@@ -152,7 +153,7 @@ def end_unstarted(site: Site, folder: Path, task: AcceptedTask, state: State, re
         warnings=task.warnings,
         labels=task.labels,
     )
-    finish(site.workspace, folder, result)
+    finish(site.workspace, site.workspace.sessions / task.task_id, result)
     log.info("task over", task_id=task.task_id, state=state, reason=reason)
 
 

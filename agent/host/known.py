@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
 from spool.records import DamagedError
 from spool.results import places_of_session, read_result, read_task, read_tombstone
 
@@ -34,16 +32,17 @@ def place_of(workspace: Workspace, task_id: str) -> Place | None:
             return Place(folder, _sha256_of(folder))
         if folder.exists():
             return Place(folder, None)
-    tombstone = read_tombstone(workspace, task_id)
-    if tombstone is not None:
-        return Place(workspace.tombstones / task_id, tombstone.source_sha256)
-    return None
+    try:
+        tombstone = read_tombstone(workspace, task_id)
+    except DamagedError:
+        return Place(workspace.tombstones / task_id, None)
+    return Place(workspace.tombstones / task_id, tombstone.source_sha256) if tombstone else None
 
 
 def _sha256_of(folder: Path) -> str | None:
     try:
         task = read_task(folder)
-    except (ValidationError, OSError):
+    except (DamagedError, OSError):
         return None
     return task.source_sha256 if task else None
 
@@ -52,9 +51,9 @@ def state_on_disk(workspace: Workspace, task_id: str) -> str | None:
     """Return how an id ended, as its result or its tombstone says; None when it has neither."""
     try:
         result = read_result(workspace, task_id)
+        if result is not None:
+            return result.state.value
+        tombstone = read_tombstone(workspace, task_id)
     except (DamagedError, OSError):
         return None
-    if result is not None:
-        return result.state.value
-    tombstone = read_tombstone(workspace, task_id)
     return tombstone.state.value if tombstone else None

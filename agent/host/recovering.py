@@ -10,15 +10,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
 from agent.host import log
 from agent.host.beat import DEAD, read_beat
 from agent.host.claiming import proceed
 from agent.host.session import Session
 from agent.host.settling import records_of
 from spool.attempt import attempts_of
-from spool.claim import claims_of, take_over
+from spool.claim import Claim, claims_of, is_over, take_over, was_over
+from spool.files import move
 from spool.locks import NameTakenError, take_agent_lock
 from spool.names import is_task_id
 from spool.records import DamagedError, Intent, State, Status
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agent.host.site import Site
-    from spool.claim import Claim
 
 
 def own_sessions(site: Site, known: Container[str]) -> Iterator[Session]:
@@ -73,6 +71,11 @@ def open_session(site: Site, folder: Path) -> Session | None:
     if (folder / RESULT).exists():
         move_finished(site.workspace, folder)
         return None
+    if is_over(site.workspace, folder.name) and not was_over(folder):
+        # killed while publishing an id that another task had used: back into a claim, which is then refused
+        move(folder, site.folder / folder.name)
+        proceed(site, Claim(folder.name, site.folder / folder.name))
+        return None
     try:
         task = read_task(folder)
         if task is None:
@@ -80,7 +83,7 @@ def open_session(site: Site, folder: Path) -> Session | None:
         session = Session(task, folder, State.QUEUED, "taken up again", site.utc_now())
         session.look_at_attempts()
         session.records = records_of(session)
-    except (DamagedError, ValidationError) as error:
+    except DamagedError as error:
         log.warning("session is damaged", task_id=folder.name, what=str(error)[:500])
         return None
     return session

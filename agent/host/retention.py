@@ -7,16 +7,13 @@ again. Of what goes, a tombstone stays.
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
 from spool.names import is_task_id
 from spool.records import DamagedError
-from spool.results import RETRY, prune, read_result, read_task
+from spool.results import RETRY, finish_pruning, prune, read_result, read_task
 from spool.view import waiting
 
 if TYPE_CHECKING:
@@ -57,7 +54,7 @@ def prune_now(
     Raises:
         OSError: the disk; what was removed so far is gone, and calling again goes on.
     """
-    _finish_interrupted(workspace)
+    finish_pruning(workspace)
     protected = set(needed) if needed is not None else _needed(workspace)
     oldest_s = (now - timedelta(days=config.keep_days)).timestamp()
     kept_bytes, freed_bytes = 0, 0
@@ -95,19 +92,12 @@ def _prune(workspace: Workspace, task_id: str) -> bool:
         return False
     try:
         result, task = read_result(workspace, task_id), read_task(folder)
-    except (DamagedError, ValidationError):
+    except DamagedError:
         return False  # a person may still make sense of it
     if result is None:
         return False
     prune(workspace, result, task.source_sha256 if task else "")
     return True
-
-
-def _finish_interrupted(workspace: Workspace) -> None:
-    """Remove what a pruning that was killed had already taken out of results/."""
-    for name in os.listdir(workspace.tombstones):
-        if name.startswith(".") and name.endswith(".pruned"):
-            shutil.rmtree(workspace.tombstones / name)
 
 
 def _size_bytes(folder: Path) -> int:

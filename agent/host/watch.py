@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 logging.getLogger("watchdog").setLevel(logging.CRITICAL)
 
 InotifyMoveEventGrouper.delay = 0.0
-"""Half a second by default, in which every later event waits behind a file that was moved out, in the hope that it
-turns up elsewhere. We move each file out that we claim, and look at both ends anyway."""
+"""By default every event waits up to half a second behind a file that was moved out of a watched folder,
+in the hope that it turns up elsewhere. We move each file out that we claim, and look at both ends anyway."""
 
 KINDS: list[type[FileSystemEvent]] = [
     *(FileCreatedEvent, FileClosedEvent, FileMovedEvent, FileDeletedEvent),
