@@ -68,14 +68,20 @@ class Place:
         return load(self.workspace)
 
     def find(self, task_id: str) -> View:
-        """Return one task, wherever it lies.
+        """Return one task, wherever it lies; one without an id also by its file's name.
 
         Raises:
             InputError: nobody knows the id.
         """
-        from spool.view import find  # noqa: PLC0415
+        from spool.names import TASK_SUFFIX  # noqa: PLC0415
+        from spool.view import find, waiting  # noqa: PLC0415
 
         view = find(self.workspace, task_id)
+        if view is None:
+            names = {task_id, task_id + TASK_SUFFIX}
+            named = (found for found in waiting(self.workspace) if found.name in names)
+            # only while it has no id: a name must never stand for another task
+            view = next((v for v in named if v.task is None or v.task.task_id is None), None)
         if view is None:
             raise unknown(self.workspace, task_id)
         return view

@@ -9,7 +9,7 @@ import click
 
 from agent.cli.command import command
 from agent.cli.ids import id_argument
-from agent.cli.place import Place, json_option, pass_place, print_json, unknown
+from agent.cli.place import InputError, Place, json_option, pass_place, print_json, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,10 +32,10 @@ def show_command(place: Place, *, task_id: str, as_json: bool) -> None:
       aispool show nightly-build --json | jq -r .result.output.text
     """
     from agent.inspect.documents import document, of_task  # noqa: PLC0415 - `--help` needs none of it
-    from spool.view import find  # noqa: PLC0415
 
-    view = find(place.workspace, task_id)
-    if view is None:
+    try:
+        view = place.find(task_id)
+    except InputError:
         refusal = _refusal(place.workspace, task_id)
         if as_json:
             print_json(document(place.workspace, rejected=refusal))

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from spool.workspace import Workspace
 
 REASON: Final = "cancelled before it started"
+LOCK_PATIENCE_S: Final = 2.0
+"""An agent that looks whether we are dead holds our lock for a moment."""
 
 
 def cancel_waiting(workspace: Workspace, view: View) -> str | None:
@@ -79,7 +81,7 @@ def _id_of(view: View) -> str:
 def _as_agent(workspace: Workspace) -> Iterator[str]:
     """Hold a name and its lock; what the name's folder holds at the end is left to the agents."""
     name = f"{COMMAND_LINE_PREFIX}{host_name()}"[:80] + f"-{os.getpid()}"
-    lock = take_agent_lock(workspace, name)
+    lock = take_agent_lock(workspace, name, LOCK_PATIENCE_S)
     try:
         yield name
     finally:

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from spool.workspace import Workspace
 
 HANGS_AFTER_S: Final = 60.0
+RECORD: Final = "agent.json"
 COMMAND_LINE_PREFIX: Final = "cli-"
-"""Names under which this command line itself holds a claim for a moment."""
+"""Names under which this command line itself holds a claim for a moment, without a record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def agents(workspace: Workspace, now_s: float | None = None) -> list[AgentView]:
     found = []
     for folder in workspace.agents():
         name = folder.name.removeprefix(AGENT_PREFIX)
-        if not name.startswith(COMMAND_LINE_PREFIX):
+        if not name.startswith(COMMAND_LINE_PREFIX) or (folder / RECORD).exists():
             found.append(_view(name, folder, is_held(agent_lock_path(workspace, name)), now_s))
     return found
 
@@ -63,7 +64,7 @@ def any_alive(workspace: Workspace) -> bool:
 
 
 def _view(name: str, folder: Path, alive: bool, now_s: float) -> AgentView:  # noqa: FBT001 - private
-    file = folder / "agent.json"
+    file = folder / RECORD
     try:
         record = json.loads(read_regular(file, 1 << 16))
         age_s = max(0.0, now_s - file.lstat().st_mtime)

@@ -14,6 +14,7 @@ from spool.results import read_task
 
 if TYPE_CHECKING:
     from spool.attempt import Attempt
+    from spool.task import AcceptedTask
     from spool.view import RejectedFile, View
     from spool.workspace import Workspace
 
@@ -53,8 +54,15 @@ def labels_of(view: View) -> tuple[str, ...]:
         return view.task.labels
     if view.result is not None:
         return view.result.labels
-    accepted = read_task(view.path) if view.place == "sessions" else None
+    accepted = _accepted(view) if view.place == "sessions" else None
     return accepted.labels if accepted else ()
+
+
+def _accepted(view: View) -> AcceptedTask | None:
+    try:
+        return read_task(view.path)
+    except (DamagedError, OSError):
+        return None  # the view's reason says so; the rest is shown all the same
 
 
 def of_rejected(file: RejectedFile) -> dict[str, Any]:
@@ -64,7 +72,7 @@ def of_rejected(file: RejectedFile) -> dict[str, Any]:
 
 def of_task(workspace: Workspace, view: View) -> dict[str, Any]:
     """Return all that is known of one task."""
-    task = view.task or (read_task(view.path) if view.place in {"sessions", "results"} else None)
+    task = view.task or (_accepted(view) if view.place in {"sessions", "results"} else None)
     record = view.result or view.status
     log = (view.result.output.log if view.result else view.status.log if view.status else None) or None
     return document(

@@ -15,14 +15,14 @@ from typing import Final
 _STRING_BYTES: Final = 4096
 """Longest text of an OSC, DCS, PM, APC or SOS sequence; a longer one is not taken for a sequence."""
 
-_TEXT: Final = r"[^\x07\x1b\n\x9c]" + f"{{0,{_STRING_BYTES}}}"
+_TEXT: Final = r"[^\x07\x1b\n\r\x9c]" + f"{{0,{_STRING_BYTES}}}"
 _SEQUENCE: Final = re.compile(
     rf"(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f]){_TEXT}(?:\x07|\x1b\\|\x9c)"  # strings: titles, links, clipboard
     r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
     r"|\x1b[ -/]*[0-~]"  # two and three characters: charsets, reset
 )
 _CUT: Final = re.compile(
-    rf"(?:(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f]){_TEXT}\x1b?|(?:\x1b\[|\x9b)[0-?]*[ -/]*|\x1b[ -/]*|\r)\Z"
+    rf"(?:(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f]){_TEXT}\x1b?|(?:\x1b\[|\x9b)[0-?]*[ -/]*|\x1b[ -/]*|\r+)\Z"
 )
 _BIDI: Final = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 _CONTROLS: Final = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029{_BIDI}\ud800-\udfff]")
@@ -63,7 +63,7 @@ class Plain:
 
 
 def _cleaned(text: str) -> str:
-    return _CONTROLS.sub("", _RETURN.sub("\n", _SEQUENCE.sub("", text)))
+    return _CONTROLS.sub("", _SEQUENCE.sub("", _RETURN.sub("\n", text)))
 
 
 def _shown(found: re.Match[str]) -> str:

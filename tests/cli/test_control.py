@@ -356,3 +356,13 @@ def test_attach_needs_a_session_and_a_terminal(aispool: Run, dropped: Run, runni
     assert "no session now" in aispool("attach", "waits", code=1).err
     assert "aispool logs done" in aispool("attach", "done", code=1).err
     assert "tmux -S x attach-session -t=task-now" in aispool("attach", "now", code=1).err
+
+
+def test_a_file_whose_name_is_no_id_goes_by_its_name(aispool: Run, workspace: Workspace) -> None:
+    """No agent has given it an id yet; a person can still hold, release and cancel it."""
+    (workspace.tasks / "my task.json").write_text('{"tool": "shell", "command": "true"}')
+    aispool("hold", "my task")
+    aispool("release", "my task.json")
+    assert "(was my task.json)" in aispool("cancel", "my task").out
+    (folder,) = (path for path in workspace.results.iterdir() if not path.name.startswith("."))
+    assert folder.name.startswith("my-task-")

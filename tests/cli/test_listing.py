@@ -123,3 +123,17 @@ def test_a_table_is_cut_to_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None
     lines = list(table.rows(("ID", "WHY"), [("a" * 10, "b" * 100)]))
     assert len(lines[1]) == 40
     assert lines[1].endswith("…")
+
+
+def test_a_damaged_record_hides_nothing_else(aispool: Run, running: Run, over: Run) -> None:
+    """It is listed with what is wrong, and so is all the rest."""
+    for folder in (running("broken"), over("torn")):
+        (folder / "task.json").write_text("{")
+        for name in ("status.json", "result.json"):
+            if (folder / name).exists():
+                (folder / name).write_text("{")
+    over("fine")
+    assert ids(aispool("ls", "--json").document) == ["broken", "torn", "fine"]
+    assert "damaged" in aispool("show", "broken").out
+    assert "damaged" in aispool("show", "torn").out
+    aispool("health", code=1)
