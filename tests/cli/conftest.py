@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from spool.workspace import Workspace
 
 NOON = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)
-STEERING = "\x1b]0;pwned\x07\x1b[2J\u202egnp.exe\x9b1m"
-"""A title, a cleared screen, a reversed name, and a C1 sequence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +41,12 @@ class Said:
         document = json.loads(self.out)
         assert isinstance(document, dict)
         return document
+
+
+@pytest.fixture(autouse=True)
+def own_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a command leaves for a person to find stays in the test's folder."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 
 @pytest.fixture
