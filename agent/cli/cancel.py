@@ -1,8 +1,8 @@
 """`aispool cancel ID...`: ask for the end of a running task, or end a waiting one here and now.
 
 A running task is cancelled by a file in its session. A waiting one is claimed as an agent would do, under
-a name and a lock of this process, so that no agent can start it in between: claim, `cancel`, task.json,
-result.json, publish, move to results/. Killed anywhere, what lies there says that it is cancelled.
+a name and a lock of this process, so that no agent can start it in between. Killed anywhere, what lies there
+says that it is to be cancelled.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Ending a waiting task as an agent would, in an order that survives a kill anywhere.
 
-lock → claim → `cancel` → task.json → result.json → results/ID. Whoever takes over what a killed command line
-left finds `cancel` in the claim, and finishes the same way; a file claimed before that was made is only given
-back, and waits as before.
+lock → claim → `cancel` → task.json → status.json → publish → result.json → results/ID. An id is taken by
+publishing only, so no other task of this id can be in session meanwhile. Whoever takes over what a killed
+command line left finds `cancel`, and goes on the same way.
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ from typing import TYPE_CHECKING, Final
 from agent.cli.place import InputError
 from agent.config import host_name
 from agent.inspect.agents import COMMAND_LINE_PREFIX
-from spool.claim import TASK, Claim, claim, claims_of, give_back, is_over
+from spool.claim import TASK, Claim, claim, claims_of, give_back, is_over, publish
 from spool.files import no_writer_holds, open_regular, put, read_regular, remove
 from spool.locks import agent_lock_path, take_agent_lock
 from spool.names import WHY_SUFFIX, given_id, stem_of
-from spool.records import Result, State, utc_now
+from spool.records import Result, State, Status, utc_now
 from spool.refusal import Refusal
-from spool.results import CANCEL, finish, places_of_session
+from spool.results import CANCEL, STATUS, finish, places_of_session
 from spool.submit import request
 from spool.task import AcceptedTask, Task, parse_task
 from spool.view import Why
+from spool.workspace import AGENT_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,16 +80,16 @@ def _id_of(view: View) -> str:
 
 @contextmanager
 def _as_agent(workspace: Workspace) -> Iterator[str]:
-    """Hold a name and its lock; what the name's folder holds at the end is left to the agents."""
+    """Hold a name and its lock; what a failure leaves there is for the agents to take over."""
     name = f"{COMMAND_LINE_PREFIX}{host_name()}"[:80] + f"-{os.getpid()}"
     lock = take_agent_lock(workspace, name, LOCK_PATIENCE_S)
     try:
         yield name
-    finally:
         folder = workspace.agent(name)
         if not claims_of(folder):
             agent_lock_path(workspace, name).unlink(missing_ok=True)
             shutil.rmtree(folder, ignore_errors=True)
+    finally:
         lock.release()
 
 
@@ -100,8 +101,7 @@ def _end(workspace: Workspace, mine: Claim, arrived_at: datetime) -> str | None:
     parsed = parse_task(content)
     if isinstance(parsed, Refusal) or parsed[0].task_id not in {None, mine.task_id}:
         # edited at the last moment: not what was asked for
-        remove(mine.folder / CANCEL)
-        give_back(workspace, mine)
+        _let_go(workspace, mine)
         return None
     task, warnings = parsed
     fields = {name: getattr(task, name) for name in Task.model_fields}
@@ -109,8 +109,37 @@ def _end(workspace: Workspace, mine: Claim, arrived_at: datetime) -> str | None:
     fields |= {"source_sha256": hashlib.sha256(content).hexdigest(), "warnings": warnings}
     accepted = AcceptedTask.model_construct(**fields)
     put(mine.folder / TASK, accepted.model_dump_json(indent=2).encode() + b"\n")
-    finish(workspace, mine.folder, _result(accepted))
+    _status(accepted, mine.folder.parent.name.removeprefix(AGENT_PREFIX)).write(mine.folder / STATUS)
+    session = publish(workspace, mine)
+    if session is None:
+        _let_go(workspace, mine)
+        return None
+    finish(workspace, session, _result(accepted))
     return mine.task_id
+
+
+def _let_go(workspace: Workspace, mine: Claim) -> None:
+    """Put the file back, to wait as before."""
+    remove(mine.folder / STATUS)
+    remove(mine.folder / CANCEL)
+    give_back(workspace, mine)
+
+
+def _status(task: AcceptedTask, name: str) -> Status:
+    """Say whose session it is: agents leave it alone while we hold our lock."""
+    return Status(
+        task_id=task.task_id,
+        tool=task.tool,
+        command=task.command,
+        state=State.QUEUED,
+        reason="is being cancelled",
+        since=utc_now(),
+        attempt=0,
+        agent=name,
+        host=host_name(),
+        submitted_at=task.submitted_at,
+        source_name=task.source_name,
+    )
 
 
 def _result(task: AcceptedTask) -> Result:

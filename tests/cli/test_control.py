@@ -11,7 +11,7 @@ from agent.cli.take import cancel_waiting
 from spool import claim as claims
 from spool.exclusive import move_new
 from spool.files import make_folder
-from spool.records import Result, State
+from spool.records import Result, State, Status
 from spool.results import read_task
 from spool.view import Why, find
 
@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 def other_agent(workspace: Workspace) -> str:
     make_folder(workspace.agent("other"))
     return "other"
+
+
+def find_state(workspace: Workspace, task_id: str) -> State | None:
+    view = find(workspace, task_id)
+    return view.state if view else None
 
 
 def test_cancelling_a_running_task_is_a_file_and_a_bell(
@@ -122,10 +127,10 @@ def test_edited_at_the_same_moment(
     assert not (workspace.results / "build").exists()
 
 
-def test_killed_after_the_claim(
-    aispool: Run, workspace: Workspace, dropped: Run, monkeypatch: pytest.MonkeyPatch
+def test_killed_before_the_end(
+    aispool: Run, shell: Run, workspace: Workspace, dropped: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is left says that it is to be cancelled, and whoever takes it over can see that."""
+    """What is left says that it is to be cancelled, and an agent does that."""
     dropped()
 
     def killed(*_arguments: Any) -> None:
@@ -134,9 +139,48 @@ def test_killed_after_the_claim(
     monkeypatch.setattr(take, "finish", killed)
     aispool("cancel", "build", code=130)
     (folder,) = workspace.agents()
-    assert (folder / "build" / "cancel").exists()
-    assert read_task(folder / "build") is not None
+    session = workspace.sessions / "build"
+    status = Status.read(session / "status.json")
+    assert status is not None
+    assert folder.name == f".agent-{status.agent}"
+    assert (session / "cancel").exists()
+    assert read_task(session) is not None
+    monkeypatch.undo()
+    assert shell("agent", "--drain").returncode == 0
+    assert find_state(workspace, "build") is State.CANCELLED
+
+
+def test_killed_before_it_was_published(
+    aispool: Run, shell: Run, workspace: Workspace, dropped: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An agent takes the claim over, and cancels it."""
+    dropped()
+
+    def killed(*_arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(take, "publish", killed)
+    aispool("cancel", "build", code=130)
+    monkeypatch.undo()
     assert "not launched yet" in aispool("show", "build").out
+    assert shell("agent", "--drain").returncode == 0
+    assert find_state(workspace, "build") is State.CANCELLED
+
+
+def test_the_id_is_taken_at_the_last_moment(
+    aispool: Run, workspace: Workspace, dropped: Run, over: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file waits again, for the agent to refuse it as a repetition."""
+    path = dropped()
+
+    def beaten(*arguments: Any) -> object:
+        over("build")
+        return claims.publish(*arguments)
+
+    monkeypatch.setattr(take, "publish", beaten)
+    assert "over already: succeeded" in aispool("cancel", "build", code=1).err
+    assert path.exists()
+    assert workspace.agents() == []
 
 
 def test_an_agent_and_a_cancellation_race(workspace: Workspace, dropped: Run) -> None:
