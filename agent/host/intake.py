@@ -167,14 +167,20 @@ class Intake:
             log.warning("task rejected", file=path.name, what=refusal.what, task_id=refusal.task_id)
 
     def forget(self, path: Path) -> None:
-        """Take a name out of line: its file is gone, claimed or refused."""
+        """Take a name out of line for good: its file is gone, claimed or refused."""
+        was_known = path in self._by_path or path in self._again
+        self._take_out(path)
+        if was_known:
+            # also when its id waits elsewhere by now: what left held/ may have been seen in tasks/ first
+            path.with_name(stem_of(path.name) + WHY_SUFFIX).unlink(missing_ok=True)
+
+    def _take_out(self, path: Path) -> None:
         self._sights.pop(path, None)
         self._again.pop(path, None)
         dropped = self._by_path.pop(path, None)
         if dropped is not None and self._by_id.get(dropped.task_id) is dropped:
             del self._by_id[dropped.task_id]
             self._index.remove(dropped.task_id)
-            path.with_name(stem_of(path.name) + WHY_SUFFIX).unlink(missing_ok=True)
 
     def judge_again(self) -> None:
         """Forget all verdicts, as after a reload of the options; the next scan makes them anew."""
@@ -207,7 +213,10 @@ class Intake:
 
     def _postpone(self, path: Path, verdict: NotYet, now_s: float) -> None:
         if path in self._by_path:
-            self.forget(path)  # it is being edited: not in line until it is whole again
+            # it is being edited: not in line until it is whole again; its line stays, it holds the given id
+            sight = self._sights[path]
+            self._take_out(path)
+            self._sights[path] = sight
         if path not in self._again:
             log.info("file not finished", file=path.name, reason=verdict.reason)
         self._again[path] = now_s + max(verdict.again_in_s, MIN_PATIENCE_S)

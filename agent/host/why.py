@@ -12,7 +12,7 @@ from spool.view import Why
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from agent.host.intake import Intake
+    from agent.host.intake import Dropped, Intake
     from agent.host.schedule import Plan
 
 MOST_AT_ONCE = 200
@@ -23,14 +23,14 @@ class Whys:
     """Keeps the lines true, a bounded number at a time."""
 
     def __init__(self) -> None:
-        self._written: dict[str, str] = {}
+        self._written: dict[str, tuple[Dropped, str]] = {}
         self._left: Iterator[str] = iter(())
 
     def begin(self, intake: Intake) -> None:
         """Go through all that waits once more."""
         waiting = [dropped.task_id for dropped in intake.waiting()]
         kept = set(waiting)
-        self._written = {task_id: line for task_id, line in self._written.items() if task_id in kept}
+        self._written = {task_id: known for task_id, known in self._written.items() if task_id in kept}
         self._left = iter(waiting)
 
     def write_some(self, intake: Intake, plan: Plan) -> bool:
@@ -55,7 +55,8 @@ class Whys:
         state = State(getattr(decision, "state", State.QUEUED))
         reason = getattr(decision, "reason", "it starts now").removeprefix(f"{state}: ")
         line = Why(task_id, state, reason).line()
-        if self._written.get(task_id) != line:
+        # a file that was taken out of line and accepted anew, as after an edit, lost its line with that
+        if self._written.get(task_id) != (dropped, line):
             path = dropped.path.with_name(stem_of(dropped.path.name) + WHY_SUFFIX)
             put(path, line.encode(), durable=False)
-            self._written[task_id] = line
+            self._written[task_id] = (dropped, line)
