@@ -64,7 +64,7 @@ def _cancel(place: Place, task_id: str) -> str:
 def _cancel_waiting(place: Place, view: View) -> str | None:
     from agent.cli.take import cancel_waiting  # noqa: PLC0415 - `--help` needs none of it
 
-    task_id = cancel_waiting(place.workspace, view)
+    task_id = cancel_waiting(place, view)
     if task_id is None:
         return None
     return f"{task_id}: cancelled before it started" + (

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agent.cli import take
+from agent.cli.place import Place
 from agent.cli.take import cancel_waiting
+from agent.host import claiming
 from spool import claim as claims
 from spool.exclusive import move_new
 from spool.files import make_folder
@@ -136,7 +138,7 @@ def test_killed_before_the_end(
     def killed(*_arguments: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(take, "finish", killed)
+    monkeypatch.setattr(claiming, "finish", killed)
     aispool("cancel", "build", code=130)
     (folder,) = workspace.agents()
     session = workspace.sessions / "build"
@@ -159,7 +161,7 @@ def test_killed_before_it_was_published(
     def killed(*_arguments: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(take, "publish", killed)
+    monkeypatch.setattr(claiming, "publish", killed)
     aispool("cancel", "build", code=130)
     monkeypatch.undo()
     assert "not launched yet" in aispool("show", "build").out
@@ -170,16 +172,17 @@ def test_killed_before_it_was_published(
 def test_the_id_is_taken_at_the_last_moment(
     aispool: Run, workspace: Workspace, dropped: Run, over: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The file waits again, for the agent to refuse it as a repetition."""
+    """The file is refused as a repetition, which is what it has become."""
     path = dropped()
 
     def beaten(*arguments: Any) -> object:
         over("build")
         return claims.publish(*arguments)
 
-    monkeypatch.setattr(take, "publish", beaten)
+    monkeypatch.setattr(claiming, "publish", beaten)
     assert "over already: succeeded" in aispool("cancel", "build", code=1).err
-    assert path.exists()
+    assert not path.exists()
+    assert (workspace.rejected / path.name).exists()
     assert workspace.agents() == []
 
 
@@ -199,7 +202,7 @@ def test_an_agent_and_a_cancellation_race(workspace: Workspace, dropped: Run) ->
         thread = threading.Thread(target=claim_it)
         thread.start()
         barrier.wait()
-        cancelled = cancel_waiting(workspace, view)
+        cancelled = cancel_waiting(Place(str(workspace.root)), view)
         thread.join()
         claimed = (workspace.agent(name) / f"t{number}").exists()
         assert claimed is (cancelled is None)
