@@ -116,6 +116,7 @@ def run_attempt(attempt: Path, intent: dict[str, Any], wrap_lock: int, tree_lock
         child = launch(intent, env, wrap_lock, tree_lock)
         record_start(attempt, child, started_at)
         child.release()
+        ring(intent)
         ended = pump(attempt, intent, child, sinks)
         error = child.failure_text()
     except (CannotStartError, EnvironmentFileError) as problem:
