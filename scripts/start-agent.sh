@@ -29,12 +29,7 @@ start_in_background() {
     aispool=$(find_aispool) || fail "aispool is not installed here: run quickstart of its checkout"
     setsid nohup "$aispool" --workspace "$workspace" agent --if-idle \
         < /dev/null >> "$workspace/logs/agent.out" 2>&1 &
-    pid=$!
-    while ! agent_runs; do
-        kill -0 "$pid" 2> /dev/null || break
-        sleep 0.1
-    done
-    agent_runs || fail "the agent did not start: see $workspace/logs/agent.out"
+    wait_for_agent "$!" || agent_runs || fail "the agent did not start: see $workspace/logs/agent.out"
 }
 
 need_workspace

@@ -59,6 +59,16 @@ agent_runs() {
     return 1
 }
 
+# Waits until the agent that runs as process $1 holds its lock; fails when it ended, or took longer than 30 s.
+wait_for_agent() {
+    looks=0
+    until agent_runs; do
+        kill -0 "$1" 2> /dev/null && [ "$looks" -lt 300 ] || return 1
+        looks=$((looks + 1))
+        sleep 0.1
+    done
+}
+
 # The tmux sessions of the person, then those of the agent, one a line; nothing when there are none.
 list_sessions() {
     command -v tmux > /dev/null || return 0

@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -23,14 +24,16 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
 SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin"
 
 # Holds the lock that tells an agent lives, and writes its pid where the fixture finds it.
-STAND_IN_AGENT = """#!/bin/bash
-case "$*" in *' agent --if-idle') ;; *) exit 64 ;; esac
-folder=$2/sessions/.agent-standin
-mkdir -p "$folder"
-echo $$ >> "{pids}"
-exec 9> "$folder/lock"
-flock --nonblock 9 || exit 1
-exec sleep 600
+STAND_IN_AGENT = """#!{python}
+import fcntl, os, pathlib, sys, time
+assert sys.argv[1] == "--workspace" and sys.argv[3:] == ["agent", "--if-idle"], sys.argv
+folder = pathlib.Path(sys.argv[2], "sessions/.agent-stand-in")
+folder.mkdir(exist_ok=True)
+with open("{pids}", "a") as pids:
+    pids.write(f"{os.getpid()}\\n")
+lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+time.sleep(600)
 """
 
 
@@ -123,7 +126,7 @@ def stand_in_agent(shell: Shell) -> Iterator[Path]:
     """An `aispool` on PATH that only holds the agent's lock; ended by the pids it wrote."""
     pids = shell.home / "agent.pids"
     program = shell.home / "bin/aispool"
-    program.write_text(STAND_IN_AGENT.replace("{pids}", str(pids)))
+    program.write_text(STAND_IN_AGENT.replace("{python}", sys.executable).replace("{pids}", str(pids)))
     program.chmod(0o700)
     yield pids
     for pid in pids.read_text().split() if pids.exists() else ():
