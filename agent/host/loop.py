@@ -53,9 +53,10 @@ MOST_HINTS = 10_000
 class Loop:
     """One agent at work."""
 
-    def __init__(self, site: Site, *, drain: bool) -> None:
+    def __init__(self, site: Site, *, drain: bool, slots: int | None = None) -> None:
         self.site = site
         self._drain = drain
+        self._slots = slots
         self._inbox: queue.SimpleQueue[Hint | Wish] = queue.SimpleQueue()
         self._index = WaitingIndex()
         self._intake = Intake(site, self._index)
@@ -200,6 +201,8 @@ class Loop:
         except ConfigError as error:
             log.warning("options not reloaded, the old ones stay", what=str(error))
         else:
+            if self._slots is not None:
+                config = config.model_copy(update={"slots": self._slots})  # the command line still wins
             self.site = self._board.reload(config, registry)
             self._scan_every_s = min(config.scan_interval_s, watchdog_interval_s() or float("inf"))
             log.info("options reloaded")

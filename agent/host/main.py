@@ -55,7 +55,7 @@ def run(workspace: Workspace, *, name: str | None, slots: int | None, drain: boo
             make_folder(folder)
         log.open_log(_log_file(workspace, site), to_terminal=sys.stderr.isatty())
         log.info("agent starts", agent=site.name, host=site.host, slots=config.slots)
-        Loop(site, drain=drain).run()
+        Loop(site, drain=drain, slots=slots).run()
     finally:
         log.close_log()
         lock.release()
