@@ -8,8 +8,11 @@ does not answer is tried again for a while, and the next agent delivers what is 
 from __future__ import annotations
 
 import os
+import selectors
+import signal
 import subprocess
 import threading
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -98,33 +101,24 @@ class Outbox:
             if self._stopping.is_set():
                 return
             notice = Notice(name.rpartition(".")[2], self._folder / name)
-            document = read_regular(notice.path)
-            self._run_hook(notice.event, document)
-            self._post(notice.event, document)
+            self._run_hook(notice)
+            self._post(notice.event, read_regular(notice.path))
             remove(notice.path)
 
-    def _run_hook(self, event: str, document: bytes) -> None:
-        hook = self._hooks / event
+    def _run_hook(self, notice: Notice) -> None:
+        event, hook = notice.event, self._hooks / notice.event
         if not os.path.lexists(hook):
             return
+        limit_s = self._config.hook_timeout_s
         try:
-            done = subprocess.run(
-                [str(hook)],
-                input=document,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                timeout=self._config.hook_timeout_s,
-                start_new_session=True,
-                check=False,
-            )
+            exit_code, said = _run_hook_to_its_end(hook, notice.path, limit_s)
         except subprocess.TimeoutExpired:
-            log.warning("hook took too long and was ended", hook=event, limit_s=self._config.hook_timeout_s)
+            log.warning("hook took too long and was ended", hook=event, limit_s=limit_s)
         except OSError as error:
             log.warning("hook cannot be run: make it executable", hook=event, what=str(error))
         else:
-            if done.returncode != 0:
-                said = done.stdout[-HOOK_OUTPUT_BYTES:].decode(errors="replace")
-                log.warning("hook failed", hook=event, exit_code=done.returncode, said=said)
+            if exit_code != 0:
+                log.warning("hook failed", hook=event, exit_code=exit_code, said=said)
 
     def _post(self, event: str, document: bytes) -> None:
         url = self._config.webhook_url
@@ -152,3 +146,40 @@ class Outbox:
             if number == WEBHOOK_TRIES or self._stopping.wait(delay_s):
                 return
             delay_s *= 2
+
+
+def _run_hook_to_its_end(hook: Path, notice: Path, limit_s: float) -> tuple[int, str]:
+    """Run a hook and return its exit code and the end of what it said.
+
+    A child of it that keeps its output open holds nobody up; one that takes too long ends with its group.
+
+    Raises:
+        subprocess.TimeoutExpired: it was ended.
+        OSError: it cannot be run.
+    """
+    end_s = time.monotonic() + limit_s
+    said = b""
+    with notice.open("rb") as given, selectors.DefaultSelector() as selector:
+        process = subprocess.Popen(
+            [str(hook)],
+            stdin=given,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        assert process.stdout is not None
+        with process.stdout as output, os.fdopen(os.pidfd_open(process.pid), closefd=True) as gone:
+            selector.register(output, selectors.EVENT_READ)
+            selector.register(gone, selectors.EVENT_READ)
+            while (left_s := end_s - time.monotonic()) > 0:
+                ready = {key.fileobj for key, _ in selector.select(left_s)}
+                if output in ready:
+                    chunk = os.read(output.fileno(), 1 << 16)
+                    said = (said + chunk)[-HOOK_OUTPUT_BYTES:]
+                    if not chunk:
+                        selector.unregister(output)
+                if gone in ready:
+                    return process.wait(), said.decode(errors="replace")
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise subprocess.TimeoutExpired(str(hook), limit_s)
