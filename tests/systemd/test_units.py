@@ -30,7 +30,7 @@ def units(tmp_path: Path) -> Path:
 
 
 def verify(folder: Path, *names: str) -> subprocess.CompletedProcess[str]:
-    command = ["systemd-analyze", "--user", "verify", *(str(folder / name) for name in names)]
+    command = ["systemd-analyze", "--user", "--man=no", "verify", *(str(folder / name) for name in names)]
     with tempfile.TemporaryDirectory() as runtime:  # short: the system's own sockets must fit below it
         environment = os.environ | {"XDG_RUNTIME_DIR": runtime, "SYSTEMD_UNIT_PATH": f"{folder}:"}
         return subprocess.run(
