@@ -116,16 +116,19 @@ class Usage(Record):
 
 
 class AttemptRecord(Record):
-    """One attempt, as the result tells it."""
+    """One attempt, as the result tells it; `outcome` is finer than the state (auth, rate_limit …)."""
 
     number: int
     state: State
     reason: str
+    outcome: str | None = None
     exit_code: int | None = None
     signal: int | None = None
     started_at: Utc | None = None
     finished_at: Utc | None = None
     retry_after_s: float | None = None
+    usage: Usage = Usage()
+    tool_session_id: str | None = None
 
 
 class Status(Record):
@@ -163,6 +166,7 @@ class Result(Record):
     command: str
     state: State
     reason: str
+    outcome: str | None = None
     exit_code: int | None = None
     signal: int | None = None
     host: str
@@ -200,6 +204,9 @@ class Intent(Record):
         env_files: KEY=VALUE files that the wrapper reads itself, so that secrets stay in them.
         env_aliases: new name → names that may hold its value, tried in order when the new name is unset.
         setup_argv: run before the tool with the same environment; its failure fails the attempt.
+        stdin_file: what the tool reads instead of the null device.
+        config_dir: the tool's private configuration folder.
+        waiting_title, waiting_text: regular expressions for a terminal that waits for a person.
         output: the stream that holds the answer: stdout, stderr or none.
         output_name: where the answer is put as well, below results/.
         timeout_s: of the attempt, waiting for a person not counted.
@@ -219,6 +226,9 @@ class Intent(Record):
     env_aliases: dict[str, tuple[str, ...]] = {}
     setup_argv: tuple[str, ...] = ()
     stdin_file: str | None = None
+    config_dir: str | None = None
+    waiting_title: str | None = None
+    waiting_text: str | None = None
     interactive: bool = False
     output: str = "stdout"
     output_name: str | None = None
