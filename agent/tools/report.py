@@ -39,7 +39,7 @@ PARKED = frozenset({Outcome.RATE_LIMIT, Outcome.QUOTA})
 
 SENTENCES = {
     Outcome.SUCCESS: "it succeeded",
-    Outcome.REFUSED: "it was not permitted to do what it wanted to do: allow it with `approval`, or ask for less",
+    Outcome.REFUSED: "it was not permitted to do what it wanted: allow it with `approval`, or ask for less",
     Outcome.AUTH: "its credentials were missing or not accepted: log in, or set its key in configs/env",
     Outcome.RATE_LIMIT: "its provider limits the rate of requests",
     Outcome.QUOTA: "the account's quota is used up",
