@@ -25,13 +25,23 @@ trap 'exit 130' HUP INT TERM
 name=$(sh "$scripts/drop-task.sh" "$1" "$stem-$(date +%Y%m%dT%H%M%S)-$$.json") || exit
 printf 'dropped: tasks/%s\n' "$name" >&2
 
-# Prints the folder of the result, once there is one.
+# The agent's one line about a task that waits, each time it changes.
+tell_why() {
+    why=$(cat "$workspace/tasks/${name%.json}.why" 2> /dev/null)
+    [ -z "$why" ] || [ "$why" = "$told" ] || printf '%s\n' "$why" >&2
+    told=$why
+}
+
+# Prints the result's file, once there is one.
 find_result() {
     find "$workspace/results" -mindepth 2 -maxdepth 2 -name result.json -newer "$mark" \
         -exec grep -lF "\"$name\"" {} + 2> /dev/null | head -n 1
 }
 
+agent_runs || printf 'no agent runs here: start-agent.sh starts one\n' >&2
+told=''
 while :; do
+    tell_why
     if [ -e "$workspace/rejected/$name.error.json" ]; then
         cat "$workspace/rejected/$name.error.json" >&2
         fail "the task was rejected: rejected/$name"

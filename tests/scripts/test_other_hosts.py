@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pty
 import re
 import signal
 import socket
+import subprocess
+import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from conftest import Host, Shell
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 
 @pytest.fixture
@@ -70,6 +76,48 @@ class TestConnect:
         assert done.returncode == 1
         assert "setup-ai-protocol.sh" in done.stderr
         assert "attempt 2" not in done.stderr
+
+
+def children_of(parent: int) -> list[int]:
+    done = subprocess.run(["ps", "--ppid", str(parent), "-o", "pid="], capture_output=True, check=False)
+    return [int(pid) for pid in done.stdout.split()]
+
+
+@pytest.mark.usefixtures("stand_in_agent")
+def test_a_terminal_is_attached_again_when_the_connection_breaks(
+    shell: Shell, host: Host, there: dict[str, str], until: Callable[..., None]
+) -> None:
+    """What a person looks at comes back by itself; leaving the session ends it."""
+    ours, theirs = pty.openpty()
+    command = [SCRIPTS / "connect-ai-host.sh", host.name, "qwen"]
+    environment = shell.environment | there | {"AISPOOL_CONNECT_DELAY_S": "0"}
+    process = subprocess.Popen(
+        command, env=environment, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+    )
+    os.close(theirs)
+    drain = threading.Thread(target=read_to_the_end, args=(ours,))
+    drain.start()
+
+    def clients() -> str:
+        return shell.tmux("list-clients", "-F", "#{client_pid} #{session_name}")
+
+    until(clients, "the terminal is attached")
+    first = clients()
+    for pid in children_of(host.process.pid):
+        os.kill(pid, signal.SIGTERM)
+    until(lambda: clients() not in {"", first}, "the terminal is attached again")
+    assert clients().split()[1] == first.split()[1], "to the same session"
+    shell.tmux("kill-session", "-t", f"={first.split()[1]}")
+    assert process.wait(30) == 0
+    drain.join(20)
+    os.close(ours)
+
+
+def read_to_the_end(terminal: int) -> None:
+    """Keep a terminal from filling up; its end is EIO (pty(7))."""
+    with contextlib.suppress(OSError):
+        while os.read(terminal, 4096):
+            pass
 
 
 def test_five_attempts_then_exit_1(shell: Shell, closed_port: int) -> None:
