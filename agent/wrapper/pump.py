@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent.proctree import Ending
 from agent.wrapper.child import copy_window_size
+from agent.wrapper.terminal import Answers, Attendance, Screen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -80,6 +81,11 @@ class Pump:
     _waiting_s: float | None = None
     _last_s: float = 0.0
     _typed: bytearray = field(default_factory=bytearray)
+    _attendance: Attendance = field(init=False)
+
+    def __post_init__(self) -> None:
+        screen = Screen(self.intent["waiting_title"], self.intent["waiting_text"])
+        self._attendance = Attendance(self.waiting, screen, Answers(self.session / "answer"))
 
     def run(self) -> Ended:
         """Pass on output until the tool and its group are gone."""
@@ -94,14 +100,18 @@ class Pump:
         while not self._step():
             pass
         _, status = os.waitpid(self.child.pid, 0)
+        with suppress(BlockingIOError):
+            self._on_signal(os.read(wake, 64))  # a shutdown that ended the tool a moment before it told us
         return self._verdict(os.waitstatus_to_exitcode(status))
 
     def _step(self) -> bool:
         tick_s = TICK_S if self._ending is None else ENDING_TICK_S
         for key, _ in self._selector.select(tick_s):
             key.data()
-        self._pass_typing()
         now_s = clock_s()
+        if self.child.terminal is not None:
+            self._typed += self._attendance.attend(now_s)
+            self._pass_typing()
         self._account(now_s)
         if self._ending is None and self._gone_at_s is None:
             self._ended_by = self._reason_to_end()
@@ -165,6 +175,8 @@ class Pump:
             chunk = b""  # a terminal whose other side is closed says EIO for end of file
         if chunk:
             self.sinks.write(name, chunk)
+            if self._attendance.screen.is_watched:
+                self._attendance.screen.feed(chunk)
         else:
             self._selector.unregister(descriptor)
 

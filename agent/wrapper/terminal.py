@@ -1,0 +1,145 @@
+"""A tool in its own terminal: seeing that it waits for a person, and typing what people answer.
+
+Tools with hooks say themselves that they wait. For the others a regular expression for the terminal's title
+or for the last lines on its screen tells it; both are seen in what the tool writes, without asking tmux.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from spool.files import put
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SCREEN_BYTES = 8192
+"""How much of the latest output stands for the screen."""
+QUESTION_LINES = 12
+ENTER_AFTER_S = 1.0
+"""Text and Enter in one burst are taken for a paste by full-screen tools, and not submitted (measured)."""
+MAX_ANSWER_BYTES = 1 << 20
+LOOK_EVERY_S = 0.25
+
+_TITLE = re.compile(rb"\x1b\][02];([^\x07\x1b]{0,512})(?:\x07|\x1b\\)")
+_ESCAPES = re.compile(
+    rb"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, moves
+    rb"|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)"  # OSC: titles, links
+    rb"|\x1b[@-Z\\^_]|\x1b[()*+][0-9A-Za-z]"  # the short ones
+    rb"|[\x00-\x08\x0b-\x1f\x7f]"
+)
+
+
+@dataclass(slots=True)
+class Screen:
+    """What a terminal shows lately, and whether it asks for a person by one of two signs."""
+
+    title_sign: str | None
+    text_sign: str | None
+    _title: str = ""
+    _latest: bytes = b""
+
+    @property
+    def is_watched(self) -> bool:
+        """Tell whether there is a sign to look for."""
+        return bool(self.title_sign or self.text_sign)
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next part of the output."""
+        self._latest = (self._latest + chunk)[-SCREEN_BYTES:]
+        for match in _TITLE.finditer(self._latest):
+            self._title = match.group(1).decode(errors="replace")
+
+    def question(self) -> str | None:
+        """Return the last lines on the screen while it waits for a person, else None."""
+        by_title = self.title_sign is not None and re.search(self.title_sign, self._title) is not None
+        lines = self._lines()
+        by_text = self.text_sign is not None and re.search(self.text_sign, "\n".join(lines)) is not None
+        return "\n".join(lines) or self._title if by_title or by_text else None
+
+    def _lines(self) -> list[str]:
+        text = _ESCAPES.sub(b"", self._latest.replace(b"\r", b"\n")).decode(errors="replace")
+        return [line.rstrip() for line in text.splitlines() if line.strip()][-QUESTION_LINES:]
+
+
+@dataclass(slots=True)
+class Answers:
+    """Types the files of `answer/` into the terminal, each once, in the order of their names.
+
+    Args:
+        folder: the session's answer folder; what lies there already belongs to an earlier attempt.
+        _keys: what is to be typed, and from when on.
+    """
+
+    folder: Path
+    _seen: set[str] = field(default_factory=set)
+    _keys: deque[tuple[float, bytes]] = field(default_factory=deque)
+
+    def __post_init__(self) -> None:
+        self._seen = set(self._names())
+
+    def take(self, now_s: float) -> bool:
+        """Look for new answers; True when there was one."""
+        new = [name for name in self._names() if name not in self._seen]
+        for name in new:
+            self._seen.add(name)
+            begin_s = max(now_s, self._keys[-1][0] + ENTER_AFTER_S if self._keys else now_s)
+            text = (self.folder / name).read_bytes()[:MAX_ANSWER_BYTES].rstrip(b"\r\n")
+            self._keys.append((begin_s, text))
+            self._keys.append((begin_s + ENTER_AFTER_S, b"\r"))
+        return bool(new)
+
+    def due(self, now_s: float) -> bytes:
+        """Return what is to be typed by now."""
+        typed = b""
+        while self._keys and self._keys[0][0] <= now_s:
+            typed += self._keys.popleft()[1]
+        return typed
+
+    def _names(self) -> list[str]:
+        try:
+            names = os.listdir(self.folder)
+        except FileNotFoundError:
+            return []
+        return sorted(n for n in names if n.endswith(".txt") and not n.startswith("."))
+
+
+@dataclass(slots=True)
+class Attendance:
+    """Looks after a tool's terminal.
+
+    Args:
+        waiting: the file that says that a person is waited for; ours only when the screen said so.
+        screen: what it shows.
+        answers: what people want to be typed.
+    """
+
+    waiting: Path
+    screen: Screen
+    answers: Answers
+    _ours: bool = False
+    _looked_s: float = 0.0
+
+    def attend(self, now_s: float) -> bytes:
+        """Say whether the tool waits for a person, and return what is to be typed now."""
+        if now_s - self._looked_s >= LOOK_EVERY_S:
+            self._looked_s = now_s
+            try:
+                self._look()
+                self.answers.take(now_s)
+            except OSError:
+                return b""  # a full disk: the next look says it
+        return self.answers.due(now_s)
+
+    def _look(self) -> None:
+        question = self.screen.question() if self.screen.is_watched else None
+        if question is not None and not self._ours and not self.waiting.exists():
+            put(self.waiting, question.encode(), durable=False)
+            self._ours = True
+        elif question is None and self._ours:
+            self.waiting.unlink(missing_ok=True)
+            self._ours = False
