@@ -39,6 +39,7 @@ from spool.files import fsync_folder, put_new, read_regular, write_all
 LOCK_PATIENCE_S = 5.0
 """A probe by the agent holds the lock for microseconds; another wrapper holds it for good."""
 EXIT_BYTES = 4096
+RECORD_AGAIN_S = 1.0
 REFUSED = 75
 """EX_TEMPFAIL of sysexits(3): this attempt is not ours to run."""
 
@@ -200,13 +201,24 @@ class ExitFile:
         os.posix_fallocate(self._fd, 0, EXIT_BYTES)
 
     def write(self, record: dict[str, Any]) -> None:
-        """Fill it and give it its name for good."""
+        """Fill it and give it its name for good, as soon as the disk lets us: we are its only witness."""
         content = encode(record)
+        while True:
+            try:
+                self._put(content)
+            except FileNotFoundError:
+                return  # the whole attempt was removed: nobody asks any more
+            except OSError:
+                # said by nobody: the log is on the same disk, and the pane may be gone
+                time.sleep(RECORD_AGAIN_S)  # a disk tells nobody that it is writable again
+            else:
+                return
+
+    def _put(self, content: bytes) -> None:
         os.lseek(self._fd, 0, os.SEEK_SET)
         write_all(self._fd, content)
         os.ftruncate(self._fd, len(content))
         os.fsync(self._fd)
-        os.close(self._fd)
         self._temporary.rename(self._target)
         fsync_folder(self._target.parent)
 
