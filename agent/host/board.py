@@ -45,6 +45,7 @@ class Board:
         self._outbox = outbox
         self.sessions: dict[str, Session] = {}
         self.trouble: str | None = None
+        self._said: dict[str, str] = {}
 
     @property
     def is_ending_something(self) -> bool:
@@ -173,9 +174,19 @@ class Board:
         """Bring one session forward as far as it goes; what keeps one from it harms no other."""
         try:
             self._bring_forward(session)
-        except (OSError, DamagedError) as error:
+        except DamagedError as error:
+            self._say(session, str(error))
+        except OSError as error:
             self.trouble = f"{session.task_id}: {error}"
-            log.warning("session is not brought forward", task_id=session.task_id, what=str(error))
+            self._say(session, str(error))
+        else:
+            self._said.pop(session.task_id, None)
+
+    def _say(self, session: Session, what: str) -> None:
+        """Log what keeps a session where it is, once."""
+        if self._said.get(session.task_id) != what:
+            self._said[session.task_id] = what
+            log.warning("session is not brought forward", task_id=session.task_id, what=what)
 
     def _bring_forward(self, session: Session) -> None:
         before = session.state
@@ -217,13 +228,16 @@ class Board:
         self._index.insert(session.retrying())
 
     def _finish(self, session: Session, result: Result) -> None:
-        self._outbox.add("on-finish", result.encoded())
+        if not session.told:
+            self._outbox.add("on-finish", result.encoded())
+            session.told = True  # finishing is tried again for as long as the disk fails
         finish(self._site.workspace, session.folder, result)
         self._drop(session)
         log.info("task over", task_id=session.task_id, state=result.state, reason=result.reason)
 
     def _drop(self, session: Session) -> None:
         self.sessions.pop(session.task_id, None)
+        self._said.pop(session.task_id, None)
         self._index.remove(session.task_id)
         self._index.touch(session.task_id)
 

@@ -123,7 +123,8 @@ class Loop:
 
     def _decide(self) -> Plan:
         now_s = self.site.utc_now().timestamp()
-        limits = self._board.limits(self._blocked or self._disk_error, draining=self._stopping)
+        failing = f"the workspace's disk fails: {self._disk_error}" if self._disk_error else None
+        limits = self._board.limits(self._blocked or failing, draining=self._stopping)
         running = [session.running() for session in self._board.sessions.values()]
         return plan(self._index, limits, running, self._board.state_of, now_s)
 
@@ -135,14 +136,19 @@ class Loop:
         if now_s < self._scan_at_s:
             return
         self._scan_at_s = now_s + self._scan_every_s
-        self._disk_error = self._board.trouble = None
+        self._forget_trouble()
         self._guard("watching", self._watch.check)
         self._guard("scanning", self._scan)
+        self._disk_error = self._disk_error or self._board.trouble
         if now_s >= self._relook_at_s:
             self._relook_at_s = now_s + RELOOK_S
             self._index.touch_all()
         self._guard("sign of life", lambda: self._heart.beat(self.site, "working", self._disk_error))
         self._notifier.alive(f"{len(self._board.sessions)} in session, {len(self._index)} waiting")
+
+    def _forget_trouble(self) -> None:
+        self._disk_error = None
+        self._board.trouble = None
 
     def _scan(self) -> None:
         self._intake.scan()

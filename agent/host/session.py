@@ -36,6 +36,7 @@ class Session:
         launched_s: when we last started its wrapper, on the monotonic clock.
         next_attempt_at: when a deferred task may go on.
         ending: what still has to die before the attempt is settled as lost.
+        told: whether its end was announced.
     """
 
     task: AcceptedTask
@@ -52,6 +53,7 @@ class Session:
     question: str | None = None
     attach: str | None = None
     ending: Ending | None = field(default=None, repr=False)
+    told: bool = False
 
     @property
     def task_id(self) -> str:
