@@ -105,10 +105,14 @@ def _published(site: Site, mine: Claim) -> Iterator[Session]:
 
 
 def _owner(folder: Path) -> str | None:
+    """Return whose session it is; where one record is damaged, the other tells."""
     try:
         status = Status.read(folder / STATUS)
         if status is not None:
             return status.agent
+    except (DamagedError, OSError) as error:
+        log.warning("session is damaged", task_id=folder.name, what=str(error)[:500])
+    try:
         attempts = attempts_of(folder)
         intent = Intent.read(attempts[-1].intent) if attempts else None
     except (DamagedError, OSError) as error:

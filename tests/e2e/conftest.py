@@ -167,6 +167,7 @@ class Host:
     options: dict[str, Any] = field(default_factory=lambda: dict(QUICK))
 
     wait = staticmethod(wait_until)
+    clock = staticmethod(time.monotonic)
     read = staticmethod(read_json)
 
     # ---- what the owner sets
@@ -280,6 +281,21 @@ class Host:
         """Return every run of the scripted tool: `ID ATTEMPT`, in order."""
         path = self.folder / "ledger"
         return path.read_text().splitlines() if path.exists() else []
+
+    def states(self) -> dict[str, str]:
+        """Return where every session stands, for the message of a failure."""
+        found = {path.parent.name: read_json(path) for path in self.ws.sessions.glob("*/status.json")}
+        return {name: f"{s['state']}: {s['reason']}" for name, s in found.items() if s is not None}
+
+    def on_a_mount(self, mount: Callable[..., None], *options: str) -> Host:
+        """Move the workspace to a file system of its own; tools and ledger stay where they are."""
+        shutil.rmtree(self.ws.root)
+        self.ws.root.mkdir(mode=0o700)
+        mount(self.ws.root, *options)
+        create(self.ws.root)
+        self.configure()
+        self.tools()
+        return self
 
     def agent_log(self) -> str:
         return "".join(path.read_text() for path in sorted(self.ws.logs.glob("agent*.log")))
