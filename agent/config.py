@@ -99,6 +99,7 @@ class AgentConfig(BaseModel):
         allowed_users: names or numbers of users whose files are accepted beside our own.
         max_output_bytes: kept of each stream of one attempt.
         max_log_bytes: of one log before it is rotated.
+        rate_limit_patience_s: a task waits for so long in all for the end of a rate limit or quota.
         quiet_s: a file without a read lease must not have changed for so long.
     """
 
@@ -127,6 +128,7 @@ class AgentConfig(BaseModel):
     webhook_url: Annotated[StrictStr, AfterValidator(_check_url)] | None = Field(default=None, repr=False)
     webhook_events: tuple[Event, ...] = ("on-finish", "on-waiting", "on-start")
     hook_timeout_s: Duration = 60.0
+    rate_limit_patience_s: Duration = 86_400.0
 
     @field_validator("allowed_paths")
     @classmethod

@@ -65,6 +65,7 @@ class Report:
         usage: tokens and money; None where the tool does not say.
         tool_session_id: its conversation.
         retry_after_s: when the limit ends, counted from the attempt's end; None when the tool does not say.
+        is_stream: the answer is the tool's output as it is, byte for byte; `text` is how it reads.
         can_resume: the conversation holds something that is worth going on with.
     """
 
@@ -75,3 +76,4 @@ class Report:
     tool_session_id: str | None = None
     retry_after_s: float | None = None
     can_resume: bool = False
+    is_stream: bool = False
