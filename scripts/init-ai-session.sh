@@ -16,14 +16,17 @@ scripts=$(dirname "$script")
 # shellcheck source=scripts/workspace.sh
 . "$scripts/workspace.sh"
 
-# One KEY=VALUE a line, the value as it stands or in one pair of quotes.
+# As the agent reads the file: KEY=VALUE, the value as it stands or in one pair of quotes. A line is never shown,
+# since it may be a secret.
 load_environment() {
-    while IFS= read -r line || [ -n "$line" ]; do
-        line=${line#export }
+    number=0 return=$(printf '\r')
+    while read -r line || [ -n "$line" ]; do
+        number=$((number + 1))
+        line=${line%"$return"} line=${line#export }
         case $line in '' | '#'*) continue ;; esac
         key=${line%%=*} value=${line#*=}
         case $key in
-            "$line" | [!A-Za-z_]* | *[!A-Za-z0-9_]*) fail "$1: not KEY=VALUE: $key" ;;
+            "$line" | [!A-Za-z_]* | *[!A-Za-z0-9_]*) fail "$1, line $number: write KEY=VALUE" ;;
         esac
         case $value in
             '"'*'"') value=${value#?} value=${value%?} ;;

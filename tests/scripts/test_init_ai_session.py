@@ -53,7 +53,7 @@ def test_the_environment_is_data(shell: Shell, until: Until) -> None:
     """Values are taken as they stand: nothing in them is run, and they are in no command line."""
     secret = "a b $(touch owned) `touch owned` \\ 'x' #1"  # noqa: S105
     file = shell.workspace / "configs/env/qwen.env"
-    file.write_text(f"# keys\n\nexport KEY_ONE={secret}\nKEY_TWO=\"two words\"\nGEMINI_KEY='g'\nLAST=1")
+    file.write_text(f"# keys\n\nexport KEY_ONE={secret}\nKEY_TWO=\"two words\"\n  GEMINI_KEY='g'\r\nLAST=1")
     file.chmod(0o600)
     (shell.home / "qwen-env/bin").mkdir(parents=True)
     session = open_session(shell)
@@ -73,8 +73,8 @@ def test_the_environment_is_data(shell: Shell, until: Until) -> None:
     ("content", "mode", "said"),
     [
         ("KEY=1\n", 0o644, "chmod 600"),
-        ("no assignment\n", 0o600, "not KEY=VALUE"),
-        ("2X=1\n", 0o600, "not KEY"),
+        ("no assignment\n", 0o600, "line 1: write KEY=VALUE"),
+        ("2X=1\n", 0o600, "line 1: write KEY=VALUE"),
     ],
 )
 def test_a_bad_environment_file_opens_nothing(shell: Shell, content: str, mode: int, said: str) -> None:
