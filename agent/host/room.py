@@ -6,10 +6,10 @@ asked again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from agent.host.waiting import Lane
+from agent.host.waiting import Lane, utc
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -27,8 +27,33 @@ class Running:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Closed:
+    """Work that does not start before a time: of a tool, with a label, of both, or all when it names none.
+
+    Args:
+        until_s: unix time.
+        words: why, and until when.
+    """
+
+    until_s: float
+    words: str
+    tool: str | None = None
+    label: str | None = None
+
+    def covers(self, lane: Lane) -> bool:
+        """Whether a task of this lane is such work."""
+        return self.tool in {None, lane.tool} and (self.label is None or self.label in lane.labels)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What this agent may start now. ``claim_blocked`` is a sentence when nothing may be claimed at all."""
+    """What this agent may start now.
+
+    Args:
+        parked_tools: tool → unix time before which no task of it starts, since its provider said so.
+        closed: budgets that are used up.
+        claim_blocked: a sentence when nothing may be claimed at all.
+    """
 
     slots: int
     tool_slots: Mapping[str, int] = field(default_factory=dict)
@@ -36,6 +61,8 @@ class Limits:
     paused: bool = False
     paused_tools: frozenset[str] = frozenset()
     paused_groups: frozenset[str] = frozenset()
+    parked_tools: Mapping[str, float] = field(default_factory=dict)
+    closed: tuple[Closed, ...] = ()
     hosts: frozenset[str] = frozenset()
     draining: bool = False
     claim_blocked: str | None = None
@@ -44,6 +71,21 @@ class Limits:
     def no_claims(self) -> str | None:
         """Why no task may be taken from the folder, not even to end it; None when they may."""
         return "this agent is stopping; the next one starts it" if self.draining else self.claim_blocked
+
+    @property
+    def labels(self) -> frozenset[str]:
+        """The labels that it matters whether a task has."""
+        return frozenset(closed.label for closed in self.closed if closed.label is not None)
+
+    @property
+    def next_opening_s(self) -> float | None:
+        """When time alone next lets work start that may not now."""
+        return min((*self.parked_tools.values(), *(c.until_s for c in self.closed)), default=None)
+
+    def at(self, now_s: float) -> Limits:
+        """The same limits without those that are over by then."""
+        parked = {tool: until_s for tool, until_s in self.parked_tools.items() if until_s > now_s}
+        return replace(self, parked_tools=parked, closed=tuple(c for c in self.closed if c.until_s > now_s))
 
     def obstacle(self, lane: Lane) -> str | None:
         """Why no task of this lane starts here however much room there is."""
@@ -55,6 +97,10 @@ class Limits:
             return f"tool {lane.tool} is paused (configs/paused.tool.{lane.tool})"
         if lane.group in self.paused_groups:
             return f"group {lane.group} is paused (configs/paused.group.{lane.group})"
+        if lane.tool in self.parked_tools:
+            return f"tool {lane.tool} is rate limited until {utc(self.parked_tools[lane.tool])}"
+        if covering := [closed for closed in self.closed if closed.covers(lane)]:
+            return max(covering, key=lambda closed: (closed.until_s, closed.words)).words
         if lane.host is not None and lane.host not in self.hosts:
             return (
                 f"it is for host {lane.host}; this agent is on {' or '.join(sorted(self.hosts)) or 'no host'}"

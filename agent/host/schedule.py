@@ -1,8 +1,9 @@
 """What starts now, what ends unstarted, and why the rest waits: decided from what is on disk, without I/O.
 
 A pass takes the ready tasks in line order and starts each that has room. A tool or group without room,
-paused, or of another host hides nobody behind it. Work per pass grows with what is started and with the
-number of different lanes (tool, group, weight, host), not with the number of waiting tasks.
+paused, rate limited, over its budget, or of another host hides nobody behind it. Work per pass grows with
+what is started and with the number of different lanes (tool, group, weight, host, labels that a limit
+names), not with the number of waiting tasks.
 
 Heavy tasks: smaller ones behind may pass a task that lacks room, but once it could have started
 `HEAD_RESERVE_S` ago, what it lacks (the agent's slots, its tool's or its group's) is kept free of
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from heapq import heapify, heappop, heapreplace
 from typing import TYPE_CHECKING
 
-from agent.host.room import Limits, Room, Running
+from agent.host.room import Closed, Limits, Room, Running
 from agent.host.waiting import FAILED_STATES, Refuse, Settle, StateOf, Wait, Waiting, waits
 from agent.host.waiting_index import WaitingIndex
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FAILED_STATES",
     "HEAD_RESERVE_S",
+    "Closed",
     "Launch",
     "Limits",
     "Plan",
@@ -82,7 +84,8 @@ class Plan:
             return self._unclaimed(task, self.limits.no_claims)
         if decision := self.index.standing(task, self.now_s, self.known):
             return decision
-        obstacle = self.limits.obstacle(task.lane) or self.room.shortage(task.lane, task_id)
+        lane = self.index.lane_of(task)
+        obstacle = self.limits.obstacle(lane) or self.room.shortage(lane, task_id)
         return waits(task, obstacle or "its turn comes in the next pass")
 
     def _unclaimed(self, task: Waiting, words: str) -> Wait:
@@ -103,6 +106,8 @@ def plan(
         known: the state of a task that has a session or a result; None for any other id.
         now_s: unix time.
     """
+    limits = limits.at(now_s)
+    index.tell_apart(limits.labels)
     index.review(now_s, known)
     room = Room(limits, running)
     ends: tuple[Settle | Refuse, ...] = ()
@@ -110,7 +115,8 @@ def plan(
     if not limits.no_claims:
         ends = tuple(index.over())
         launches = tuple(_launches(index, limits, room, known, now_s))
-    return Plan(ends, launches, index.next_due_s(), index, limits, room, known, now_s)
+    due_s = min((t for t in (index.next_due_s(), limits.next_opening_s) if t is not None), default=None)
+    return Plan(ends, launches, due_s, index, limits, room, known, now_s)
 
 
 def _launches(

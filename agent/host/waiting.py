@@ -24,12 +24,16 @@ StateOf = Callable[[str], str | None]
 
 
 class Lane(NamedTuple):
-    """What the limits look at: of two ready tasks in one lane, either both have room or neither has."""
+    """What the limits look at: of two ready tasks in one lane, either both have room or neither has.
+
+    ``labels`` are only those that the limits tell apart just now.
+    """
 
     tool: str
     group: str | None
     weight: int
     host: str | None
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +54,13 @@ class Waiting:
     not_before_s: float | None = None
     expires_at_s: float | None = None
     host: str | None = None
+    labels: tuple[str, ...] = ()
     held: bool = False
     retrying: bool = False
 
     @property
     def lane(self) -> Lane:
-        """The tasks it shares every limit with."""
+        """The tasks it shares every limit with, as long as no limit looks at labels."""
         return Lane(self.tool, self.group, max(1, self.weight), self.host)
 
     @property

@@ -1,7 +1,8 @@
 """Every waiting task of one agent, so arranged that a pass looks at no more than it must.
 
-Ready tasks stand in lanes: in one lane tool, group, weight and host are the same, so when the first has no
-room the others have none either, and the lane is left at once. The rest are reached by what they wait for:
+Ready tasks stand in lanes: in one lane tool, group, weight and host are the same, and so are the labels
+that a limit names, so when the first has no room the others have none either, and the lane is left at once.
+The rest are reached by what they wait for:
 a time (two heaps) or a task (the dependants of an id). A task is looked at when it is put in, when its time
 comes and when a task it depends on has changed, and never merely because a pass is made.
 
@@ -35,6 +36,7 @@ class WaitingIndex:
         self._over: dict[str, Settle | Refuse] = {}
         self._new: set[str] = set()
         self._touched: set[str] = set()
+        self._labels: frozenset[str] = frozenset()
         self._reviewed_s = float("-inf")
         for task in tasks:
             self.insert(task)
@@ -131,6 +133,21 @@ class WaitingIndex:
         """Of the tasks that can never start, as of the last review: how each ends, in line order."""
         return sorted(self._over.values(), key=lambda end: (self._tasks[end.task_id].order_key, end.task_id))
 
+    def tell_apart(self, labels: frozenset[str]) -> None:
+        """Let lanes differ by these labels and no others; work is done only when they are new."""
+        if labels == self._labels:
+            return
+        self._labels = labels
+        ready = [entry for heap in self._lanes.values() for entry in heap.in_order()]
+        self._lanes = {}
+        for key, task_id in ready:
+            self._lanes.setdefault(self.lane_of(self._tasks[task_id]), KeyedHeap()).add(task_id, key)
+
+    def lane_of(self, task: Waiting) -> Lane:
+        """The lane in which a task stands, or would stand if it were ready."""
+        named = self._labels.intersection(task.labels) if self._labels else ()
+        return task.lane._replace(labels=tuple(sorted(named))) if named else task.lane
+
     def lanes(self) -> dict[Lane, KeyedHeap]:
         """The ready tasks, as of the last review."""
         return self._lanes
@@ -148,17 +165,18 @@ class WaitingIndex:
         if task.expires_at_s is not None and task.expires_at_s > now_s and not task.retrying:
             self._deadlines.add(task.task_id, task.expires_at_s)
         if decision is None:
-            self._lanes.setdefault(task.lane, KeyedHeap()).add(task.task_id, task.order_key)
+            self._lanes.setdefault(self.lane_of(task), KeyedHeap()).add(task.task_id, task.order_key)
             return
         self._leave_lane(task)
         if not isinstance(decision, Wait):
             self._over[task.task_id] = decision
 
     def _leave_lane(self, task: Waiting) -> None:
-        if lane := self._lanes.get(task.lane):
+        name = self.lane_of(task)
+        if lane := self._lanes.get(name):
             lane.discard(task.task_id)
             if not lane:
-                del self._lanes[task.lane]
+                del self._lanes[name]
 
     def _moved_by_dependencies(self, known: StateOf) -> Iterator[str]:
         for touched in self._touched:

@@ -10,7 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from agent.host.schedule import HEAD_RESERVE_S, Limits, Plan, Running, Settle, Waiting, WaitingIndex, plan
+from agent.host.schedule import (
+    HEAD_RESERVE_S,
+    Closed,
+    Limits,
+    Plan,
+    Running,
+    Settle,
+    Waiting,
+    WaitingIndex,
+    plan,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -33,6 +43,7 @@ waiting_tasks = st.builds(
     not_before_s=st.none() | times,
     expires_at_s=st.none() | times,
     host=st.sampled_from([None, None, "alpha", "beta"]),
+    labels=st.lists(st.sampled_from(["red", "blue", "idle"]), max_size=2).map(tuple),
     held=st.sampled_from([False, False, False, True]),
     retrying=st.sampled_from([False, False, False, True]),
 )
@@ -49,6 +60,13 @@ running_tasks = st.builds(
     occupies_slot=st.booleans(),
 )
 slot_counts = st.integers(0, 5)
+closed_work = st.builds(
+    Closed,
+    until_s=times,
+    words=st.just("used up"),
+    tool=st.sampled_from([None, "shell", "qwen"]),
+    label=st.sampled_from(["red", "blue", None]),
+)
 all_limits = st.builds(
     Limits,
     slots=slot_counts,
@@ -57,6 +75,8 @@ all_limits = st.builds(
     paused=st.sampled_from([False, False, False, True]),
     paused_tools=st.frozensets(st.sampled_from(["qwen"])),
     paused_groups=st.frozensets(st.sampled_from(["night"])),
+    parked_tools=st.just({}) | st.dictionaries(st.sampled_from(["gemini", "qwen"]), times, max_size=1),
+    closed=st.just(()) | st.lists(closed_work, max_size=2).map(tuple),
     hosts=st.just(frozenset({"alpha"})),
 )
 known_states = st.dictionaries(st.sampled_from([*IDS, "broken", "busy"]), st.sampled_from(STATES)).map(
@@ -89,6 +109,21 @@ def room_there(limits: Limits, key: tuple[str, str | None]) -> float:
     return slots.get(name or "", float("inf"))
 
 
+def is_stopped(task: Waiting, limits: Limits) -> bool:
+    elsewhere = task.host is not None and task.host not in limits.hosts
+    paused = task.tool in limits.paused_tools or task.group in limits.paused_groups
+    return limits.paused or paused or elsewhere
+
+
+def is_closed(task: Waiting, limits: Limits, now_s: float) -> bool:
+    return limits.parked_tools.get(task.tool, 0) > now_s or any(
+        closed.until_s > now_s
+        and (closed.tool is None or closed.tool == task.tool)
+        and (closed.label is None or closed.label in task.labels)
+        for closed in limits.closed
+    )
+
+
 def model_launches(
     tasks: Sequence[Waiting], limits: Limits, busy: Sequence[Running], known: dict[str, str], now_s: float
 ) -> list[str]:
@@ -104,9 +139,7 @@ def model_launches(
             unmet = any(known.get(dependency) != "succeeded" for dependency in task.dependencies)
             if task.held or expired or unmet:
                 continue
-        if limits.paused or task.tool in limits.paused_tools or task.group in limits.paused_groups:
-            continue
-        if task.host is not None and task.host not in limits.hosts:
+        if is_stopped(task, limits) or is_closed(task, limits, now_s):
             continue
         keys = list(room_used([task]))
         if any(task.weight > room_there(limits, key) for key in keys) or kept.intersection(keys):
@@ -147,7 +180,7 @@ def test_no_limit_is_ever_exceeded(drawn: list[Waiting], limits: Limits, busy: l
 @given(st.lists(free_tasks, max_size=12), all_limits)
 def test_within_a_tool_and_group_the_line_is_kept(drawn: list[Waiting], limits: Limits) -> None:
     """Of tasks that differ only in their place in line, none starts before one ahead of it."""
-    tasks = [replace(task, weight=1, host=None) for task in by_id(drawn)]
+    tasks = [replace(task, weight=1, host=None, labels=()) for task in by_id(drawn)]
     decided = plan(WaitingIndex(tasks), limits, (), {}.get, NOW_S)
     launches = {launch.task_id for launch in decided.launches}
     for task in tasks:
@@ -220,6 +253,7 @@ class IndexHistory(RuleBasedStateMachine):
         self.tasks: dict[str, Waiting] = {}
         self.known: dict[str, str] = {"done": "succeeded"}
         self.now_s = NOW_S
+        self.closed: tuple[Closed, ...] = ()
 
     @rule(task=waiting_tasks)
     def insert(self, task: Waiting) -> None:
@@ -255,9 +289,16 @@ class IndexHistory(RuleBasedStateMachine):
             self.remove(launch.task_id)
             self.known[launch.task_id] = "running"
 
+    @rule(labels=st.frozensets(st.sampled_from(["red", "blue"])))
+    def use_budgets_up(self, labels: frozenset[str]) -> None:
+        self.closed = tuple(
+            Closed(until_s=self.now_s + 900, words="used up", label=label) for label in sorted(labels)
+        )
+
     @invariant()
     def decides_as_a_new_index(self) -> None:
-        limits = Limits(slots=3, tool_slots={"shell": 2}, hosts=frozenset({"alpha"}))
+        hosts = frozenset({"alpha"})
+        limits = Limits(slots=3, tool_slots={"shell": 2}, hosts=hosts, closed=self.closed)
         old = plan(self.index, limits, (), self.known.get, self.now_s)
         new = plan(WaitingIndex(self.tasks.values()), limits, (), self.known.get, self.now_s)
         assert everything(old, self.tasks.values()) == everything(new, self.tasks.values())

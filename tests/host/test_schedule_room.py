@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from agent.host.schedule import (
+    Closed,
     Launch,
     Limits,
     Plan,
@@ -185,3 +186,58 @@ def test_nothing_is_ended_while_nothing_may_be_claimed() -> None:
     decided = decide(over, claim_blocked="disk is nearly full: 1 MB left")
     assert decided.ends == ()
     assert decided.decision("a") == Wait("a", "queued", "queued: disk is nearly full: 1 MB left")
+
+
+def test_a_rate_limited_tool_waits_and_others_go_on() -> None:
+    """No task of a parked tool starts before its time, and the plan says when to look again."""
+    until_s = NOW_S + 90
+    index = WaitingIndex([task("a"), task("b", tool="qwen", priority=LOW)])
+    limits = Limits(slots=2, parked_tools={"shell": until_s, "gemini": NOW_S - 1})
+    decided = plan(index, limits, (), {}.get, NOW_S)
+    assert launched(decided) == ["b"]
+    assert reason(decided, "a") == "queued: tool shell is rate limited until 2026-09-21T14:14:50Z"
+    assert decided.next_due_s == until_s
+    over = plan(index, limits, (), {}.get, until_s)
+    assert launched(over) == ["a", "b"]
+    assert over.next_due_s is None
+
+
+def test_what_a_used_up_budget_covers_waits() -> None:
+    """A label, a tool, or both: the rest goes on, and the latest to open again gives the reason."""
+    tasks = [
+        task("both", labels=("x", "y")),
+        task("tool"),
+        task("label", tool="qwen", labels=("y",)),
+        task("other", tool="qwen", labels=("x",)),
+    ]
+    closed = (
+        Closed(until_s=NOW_S + 9, words="no shell for x", tool="shell", label="x"),
+        Closed(until_s=NOW_S + 8, words="no y", label="y"),
+    )
+    decided = decide(*tasks, slots=9, closed=closed)
+    assert launched(decided) == ["other", "tool"]
+    assert reason(decided, "both") == "queued: no shell for x"
+    assert reason(decided, "label") == "queued: no y"
+    assert decided.next_due_s == NOW_S + 8
+
+
+def test_a_budget_for_everything_stops_everything() -> None:
+    """Without tool and label it covers all tasks, next attempts included."""
+    closed = (Closed(until_s=NOW_S + 9, words="the day's budget is used up"),)
+    decided = decide(task("a"), task("b", retrying=True), closed=closed)
+    assert launched(decided) == []
+    assert reason(decided, "b") == "deferred: the day's budget is used up"
+
+
+def test_lanes_part_only_while_a_label_matters() -> None:
+    """Labels of all kinds make no lanes; a budget's label does while the budget is used up."""
+    index = WaitingIndex(task(f"t{number}", labels=("x", f"l{number}")) for number in range(9))
+    plan(index, Limits(slots=1), (), {}.get, NOW_S)
+    assert len(index.lanes()) == 1
+    closed = (Closed(until_s=NOW_S + 9, words="no l3", label="l3"),)
+    decided = plan(index, Limits(slots=9, closed=closed), (), {}.get, NOW_S)
+    assert (len(index.lanes()), len(launched(decided))) == (2, 8)
+    index.remove("t3")
+    index.remove("t4")
+    assert len(launched(plan(index, Limits(slots=9), (), {}.get, NOW_S))) == 7
+    assert len(index.lanes()) == 1
