@@ -26,7 +26,10 @@ from agent.config import Duration, Name, Slots, SomeBytes  # noqa: TC001 - pydan
 from agent.tools import template
 
 OUR_NAMES = frozenset(
-    {"executable", "command", "task_id", "workspace", "files", "session_id", "approval", "session"}
+    {
+        *("executable", "command", "task_id", "workspace", "files", "config_dir", "listing"),
+        *("session_id", "session", "approval", "folders"),
+    }
 )
 """Variables that we fill; every other one is a parameter of the task."""
 
@@ -61,6 +64,7 @@ def _unset_when_empty(value: Any) -> Any:
 
 
 Template = Annotated[StrictStr, AfterValidator(_check_template)]
+Argv = tuple[Template | tuple[Template, ...], ...]
 Text = Annotated[StrictStr, AfterValidator(_check_one_line)]
 Place = Annotated[StrictStr, AfterValidator(_check_place)]
 Approval = Literal["read-only", "ask", "auto"]
@@ -78,12 +82,18 @@ class CommandDefinition(BaseModel):
         paths: the parameters that name input files or folders: resolved, checked, and there at launch.
         required: parameters without which the task is refused.
         defaults: parameters that the task may leave out; a given one must be of the same kind.
+        lists: the parameter that names a folder whose files stand for `$listing`, sorted.
+        kinds: the parameter that says which kinds of files are listed: text, image, video, audio.
+        batched: the tool is called once for every `batch_size` files, and the answers are joined.
     """
 
     model_config = _STRICT
     prompt: Template
     about: StrictStr = ""
     paths: tuple[Text, ...] = ()
+    lists: Text | None = None
+    kinds: Text | None = None
+    batched: StrictBool = False
     required: tuple[Text, ...] = ()
     defaults: dict[Text, Any] = Field(default_factory=dict)
 
@@ -92,6 +102,12 @@ class CommandDefinition(BaseModel):
         known = {*self.required, *self.defaults, *OUR_NAMES, *OPTIONAL_NAMES}
         for name in sorted(template.names(self.prompt) - known):
             raise ValueError(f"the prompt uses ${name}: list it in `required`, or give it a default")
+        if self.lists is not None and self.lists not in self.paths:
+            raise ValueError(f"lists is {self.lists!r}, which is not one of `paths`: add it there")
+        if self.lists is None and (self.kinds or self.batched or "listing" in template.names(self.prompt)):
+            raise ValueError("there are no files to list: name the folder's parameter in `lists`")
+        if self.batched and "batch_size" not in self.defaults:
+            raise ValueError("batched needs a default for batch_size: add batch_size = 10 to `defaults`")
         return self
 
 
@@ -104,6 +120,12 @@ class ToolDefinition(BaseModel):
         executables: names to look for, in this order, in the virtual environment and on PATH.
         path: the executable itself; wins over `executables`.
         argv: templates, one an argument; a list among them is left out when one of its variables is empty.
+        interactive_argv: instead of `argv` when the task is interactive; empty: the same.
+        script_argv: instead of `argv` when the command is longer than one argument; `$script` is its file.
+        prompt_by: how a prompt goes that is longer than 100 KiB: on standard input, without the parts of
+            `argv` that name it, or not at all.
+        folder_argv: the arguments that let it use one more folder, `$folder`; all of them are `$folders`.
+        file_mark: put before the path of a listed file, so that the tool reads it at once.
         commands: prompts by name.
         paths: like a command's, for every task of this tool.
         defaults: like a command's, for every task of this tool.
@@ -130,7 +152,12 @@ class ToolDefinition(BaseModel):
     about: StrictStr = ""
     executables: tuple[Text, ...] = ()
     path: Annotated[Place | None, Unset] = None
-    argv: tuple[Template | tuple[Template, ...], ...]
+    argv: Argv
+    interactive_argv: Argv = ()
+    script_argv: Argv = ()
+    prompt_by: Literal["argument", "stdin"] = "argument"
+    folder_argv: tuple[Template, ...] = ()
+    file_mark: StrictStr = ""
     commands: dict[Name, CommandDefinition] = Field(default_factory=dict)
     paths: tuple[Text, ...] = ()
     defaults: dict[Text, Any] = Field(default_factory=dict)
@@ -156,14 +183,15 @@ class ToolDefinition(BaseModel):
     @model_validator(mode="after")
     def _can_be_run(self) -> Self:
         names = self.argv_names
-        if not self.argv or isinstance(self.argv[0], tuple):
-            raise ValueError('argv does not begin with a program: begin it with "$executable"')
+        for option, argv in (
+            ("argv", self.argv),
+            ("interactive_argv", self.interactive_argv),
+            ("script_argv", self.script_argv),
+        ):
+            if argv or option == "argv":
+                self._begins_with_a_program(option, argv)
         if "executable" in names and not (self.executables or self.path):
             raise ValueError("it is nowhere said what $executable is: set `executables` or `path`")
-        if self.argv[0] != "$executable" and not self.argv[0].startswith("/"):
-            raise ValueError(
-                f'argv begins with {self.argv[0]!r}: begin it with "$executable" or an absolute path'
-            )
         if not names & {"prompt", "command"}:
             raise ValueError("argv holds neither $prompt nor $command: the task would not reach the tool")
         if (self.session_new or self.session_resume) and "session" not in names:
@@ -171,14 +199,31 @@ class ToolDefinition(BaseModel):
         for part in (*self.session_new, *self.session_resume):
             if template.names(part) - {"session_id"}:
                 raise ValueError(f"{part!r}: a session's arguments hold no variable but $session_id")
+        if any(template.names(part) - {"folder"} for part in self.folder_argv):
+            raise ValueError("folder_argv holds no variable but $folder")
+        if self.folder_argv and "folders" not in names:
+            raise ValueError("argv has no $folders: add it where folder_argv belongs")
         if any(self.approval.values()) and "approval" not in names:
             raise ValueError("argv has no $approval: add it where the arguments of `approval` belong")
         return self
 
+    def _begins_with_a_program(self, option: str, argv: Argv) -> None:
+        if not argv or isinstance(argv[0], tuple):
+            raise ValueError(f'{option} does not begin with a program: begin it with "$executable"')
+        if argv[0] != "$executable" and not argv[0].startswith("/"):
+            raise ValueError(
+                f'{option} begins with {argv[0]!r}: begin it with "$executable" or an absolute path'
+            )
+
+    def argv_of(self, *, interactive: bool) -> Argv:
+        """Return the arguments for a task that is run with or without a person."""
+        return self.interactive_argv if interactive and self.interactive_argv else self.argv
+
     @property
     def argv_names(self) -> frozenset[str]:
-        """Return every variable of `argv`."""
-        return frozenset().union(*(template.names(part) for part in _flat(self.argv)))
+        """Return every variable of the tool's arguments."""
+        parts = _flat((*self.argv, *self.interactive_argv))
+        return frozenset().union(*(template.names(part) for part in parts))
 
     @property
     def required_names(self) -> frozenset[str]:
