@@ -157,6 +157,13 @@ class Status(Record):
     attempts: tuple[AttemptRecord, ...] = ()
 
 
+class Worktree(Record):
+    """Where a task with a worktree of its own left changes; kept until a person removes them."""
+
+    path: str
+    branch: str
+
+
 class Result(Record):
     """result.json: how a task ended. Times are UTC, durations seconds."""
 
@@ -181,6 +188,7 @@ class Result(Record):
     usage: Usage = Usage()
     tool_session_id: str | None = None
     artifacts: tuple[str, ...] = ()
+    worktree: Worktree | None = None
     warnings: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
 
