@@ -194,6 +194,11 @@ class ToolDefinition(BaseModel):
             raise ValueError("it is nowhere said what $executable is: set `executables` or `path`")
         if not names & {"prompt", "command"}:
             raise ValueError("argv holds neither $prompt nor $command: the task would not reach the tool")
+        return self
+
+    @model_validator(mode="after")
+    def _has_a_place_for_all(self) -> Self:
+        names = self.argv_names
         if (self.session_new or self.session_resume) and "session" not in names:
             raise ValueError("argv has no $session: add it where session_new and session_resume belong")
         for part in (*self.session_new, *self.session_resume):
