@@ -160,7 +160,7 @@ def pump(attempt: Path, intent: dict[str, Any], child: Child, sinks: Sinks) -> E
     if child.terminal is None or not os.isatty(0):
         return loop.run()
     before = termios.tcgetattr(0)
-    tty.setraw(0)
+    tty.setraw(0, termios.TCSANOW)  # what was typed before we came is kept
     try:
         return loop.run()
     finally:

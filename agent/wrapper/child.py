@@ -129,7 +129,7 @@ def _set_up(argv: list[str], env: dict[str, str]) -> None:
 
 
 def _restore_signals() -> None:
-    """Undo what the wrapper ignores: an ignored signal stays ignored across exec."""
+    """Undo what the wrapper and Python itself ignore: an ignored signal stays ignored across exec."""
     import signal  # noqa: PLC0415 - in the child only
 
     signal.set_wakeup_fd(-1)
@@ -140,6 +140,7 @@ def _restore_signals() -> None:
         signal.SIGTERM,
         signal.SIGPIPE,
         signal.SIGTSTP,
+        signal.SIGXFSZ,
     ):
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
