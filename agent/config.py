@@ -27,6 +27,7 @@ from pydantic import (
     field_validator,
 )
 
+from agent.budget import Budget  # noqa: TC001 - pydantic reads the annotations
 from spool.names import TASK_ID_RULE, is_task_id
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ class AgentConfig(BaseModel):
         max_log_bytes: of one log before it is rotated.
         rate_limit_patience_s: a task waits for so long in all for the end of a rate limit or quota.
         quiet_s: a file without a read lease must not have changed for so long.
+        budgets: what a day of work may cost, in all, of a tool, of a label.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
@@ -128,6 +130,7 @@ class AgentConfig(BaseModel):
     webhook_url: Annotated[StrictStr, AfterValidator(_check_url)] | None = Field(default=None, repr=False)
     webhook_events: tuple[Event, ...] = ("on-finish", "on-waiting", "on-start")
     hook_timeout_s: Duration = 60.0
+    budgets: tuple[Budget, ...] = ()
     rate_limit_patience_s: Duration = 86_400.0
 
     @field_validator("allowed_paths")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from spool.workspace import Workspace
 
 SAMPLES = Path(agent.share.__file__).parent / "configs"
-OPTION = re.compile(r"^# (?=[a-z][a-z_-]* = |[A-Z_]+ = |\[[a-z._]+\]$)", re.MULTILINE)
+OPTION = re.compile(r"^# (?=[a-z][a-z_-]* = |[A-Z_]+ = |\[{1,2}[a-z._]+\]{1,2}$)", re.MULTILINE)
 
 
 def write(workspace: Workspace, text: str) -> None:
@@ -61,6 +61,11 @@ def test_users_are_names_or_numbers(workspace: Workspace) -> None:
         ("allowed_users = [-1]", "allowed_users", "is not the number of a user"),
         ("webhook_url = 'ftp://x'", "webhook_url", "not a web address"),
         ("webhook_events = ['on-fire']", "webhook_events.0", "'on-start', 'on-finish'"),
+        ("[[budgets]]\nper = 'day'", "budgets.0", "give max_cost_usd or max_tokens"),
+        ("[[budgets]]\nper = 'week'\nmax_tokens = 1", "budgets.0.per", "'day'"),
+        ("[[budgets]]\nmax_cost_usd = 0", "budgets.0.max_cost_usd", "greater than 0"),
+        ("[[budgets]]\nmax_token = 1", "budgets.0.max_token", "there is no option"),
+        ("budgets = 5", "budgets", "tuple"),
         ("slots_by_tool = {gemini = 0}", "slots_by_tool.gemini", "greater than or equal to 1"),
     ],
 )
@@ -103,7 +108,7 @@ def test_sample_of_agent_toml_shows_every_option_with_its_default(workspace: Wor
     options = tomllib.loads(OPTION.sub("", sample))
     assert set(options) == set(AgentConfig.model_fields)
     shown = AgentConfig.model_validate(options).model_dump()
-    own = {"name", "allowed_paths", "webhook_url", "slots_by_tool", "slots_by_group"}
+    own = {"name", "allowed_paths", "webhook_url", "slots_by_tool", "slots_by_group", "budgets"}
     assert {k: v for k, v in shown.items() if k not in own} == AgentConfig().model_dump(exclude=own)
     write(workspace, OPTION.sub("", sample))
     assert load(workspace).slots_by_tool == {"gemini": 1}
