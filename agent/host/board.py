@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agent.host import log
-from agent.host.claiming import end_unstarted, proceed, take, take_and_end
+from agent.host.claiming import CANCELLED, end_unstarted, proceed, take, take_and_end
 from agent.host.known import state_on_disk
 from agent.host.launching import prepare, start
 from agent.host.observing import observe
@@ -221,7 +221,7 @@ class Board:
     def _wait_for_turn(self, session: Session) -> None:
         if session.cancelled:
             self._drop(session)
-            end_unstarted(self._site, session.task, State.CANCELLED, "cancelled before it was started")
+            end_unstarted(self._site, session.task, CANCELLED)
             self._announce(session.task_id)
             return
         session.change(self._site, State.DEFERRED, "it waits for its turn")

@@ -6,7 +6,7 @@ does not exist) ends the claim in the drop folder, in rejected/ or in results/: 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from agent.host import log
@@ -40,18 +40,44 @@ def take(site: Site, dropped: Dropped) -> AcceptedTask | None:
 
 def take_and_end(site: Site, dropped: Dropped, state: State, reason: str) -> None:
     """Give a waiting file its result without ever starting it."""
-    task = take(site, dropped)
-    if task is not None:
-        end_unstarted(site, task, state, reason)
+    mine = claim(site.workspace, site.name, dropped.path, dropped.task_id)
+    if mine is not None:
+        proceed(site, mine, dropped, Verdict(state, reason))
 
 
-def proceed(site: Site, mine: Claim, dropped: Dropped | None = None) -> AcceptedTask | None:
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How a task ends that is never started."""
+
+    state: State
+    reason: str
+
+
+CANCELLED = Verdict(State.CANCELLED, "cancelled before it was started")
+
+
+def carry_on(site: Site, mine: Claim) -> AcceptedTask | None:
+    """Take up a claim that a kill or a failing disk left; None when there is no session of it.
+
+    A newcomer goes back into line, where it is judged anew: nobody knows any more whether it was to be
+    started, or to be ended. What ran before, or is to be cancelled, goes on from where it was.
+    """
+    newcomer = not was_over(mine.folder) and not (mine.folder / CANCEL).exists()
+    if newcomer and give_back(site.workspace, mine):
+        return None
+    return proceed(site, mine)
+
+
+def proceed(
+    site: Site, mine: Claim, dropped: Dropped | None = None, verdict: Verdict | None = None
+) -> AcceptedTask | None:
     """Bring a claim of ours to its session, from whichever step it had reached; None when it ended.
 
     Args:
         site: our agent.
         mine: the claim.
         dropped: what was accepted; after a kill nobody knows any more, and the file is judged anew.
+        verdict: how it ends without being started, when it does.
     """
     if (mine.folder / RETRY).exists():
         reopen(mine.folder)
@@ -61,8 +87,11 @@ def proceed(site: Site, mine: Claim, dropped: Dropped | None = None) -> Accepted
     task = accepted(site, mine, dropped)
     if task is None:
         return None
-    cancelled = (mine.folder / CANCEL).exists()
-    write_status(site, mine.folder, task, State.QUEUED, "about to be started", attempt=0)
+    if (mine.folder / CANCEL).exists():
+        verdict = CANCELLED
+    # with the session its verdict is published, so that no kill can make an ended task a started one
+    status = verdict or Verdict(State.QUEUED, "about to be started")
+    write_status(site, mine.folder, task, status)
     if publish(site.workspace, mine) is None:
         if was_over(mine.folder):
             # it ran before, so it is no repetition: it waits here until its place is free again
@@ -70,8 +99,8 @@ def proceed(site: Site, mine: Claim, dropped: Dropped | None = None) -> Accepted
         else:
             refuse(site, mine, _taken(site, mine, task))
         return None
-    if cancelled:
-        end_unstarted(site, task, State.CANCELLED, "cancelled before it was started")
+    if verdict is not None:
+        end_unstarted(site, task, verdict)
         return None
     return task
 
@@ -138,14 +167,14 @@ def refuse(site: Site, mine: Claim, refusal: Refusal) -> None:
     discard(mine)
 
 
-def end_unstarted(site: Site, task: AcceptedTask, state: State, reason: str) -> None:
+def end_unstarted(site: Site, task: AcceptedTask, verdict: Verdict) -> None:
     """Write the result of a session that has no attempt, and move it to results/."""
     result = Result(
         task_id=task.task_id,
         tool=task.tool,
         command=task.command,
-        state=state,
-        reason=reason,
+        state=verdict.state,
+        reason=verdict.reason,
         host=site.host,
         source_name=task.source_name,
         submitted_at=task.submitted_at,
@@ -154,21 +183,19 @@ def end_unstarted(site: Site, task: AcceptedTask, state: State, reason: str) -> 
         labels=task.labels,
     )
     finish(site.workspace, site.workspace.sessions / task.task_id, result)
-    log.info("task over", task_id=task.task_id, state=state, reason=reason)
+    log.info("task over", task_id=task.task_id, state=verdict.state, reason=verdict.reason)
 
 
-def write_status(
-    site: Site, folder: Path, task: AcceptedTask, state: State, reason: str, *, attempt: int
-) -> None:
+def write_status(site: Site, folder: Path, task: AcceptedTask, verdict: Verdict) -> None:
     """Write the status of a session that has not been launched; it also says whose session it is."""
     Status(
         task_id=task.task_id,
         tool=task.tool,
         command=task.command,
-        state=state,
-        reason=reason,
+        state=verdict.state,
+        reason=verdict.reason,
         since=site.utc_now(),
-        attempt=attempt,
+        attempt=0,
         agent=site.name,
         host=site.host,
         submitted_at=task.submitted_at,

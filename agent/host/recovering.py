@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from agent.host import log
 from agent.host.beat import DEAD, read_beat
-from agent.host.claiming import proceed
+from agent.host.claiming import Verdict, carry_on, end_unstarted, proceed
 from agent.host.session import Session
 from agent.host.settling import records_of
 from spool.attempt import attempts_of
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
 
 def own_sessions(site: Site, known: Container[str]) -> Iterator[Session]:
-    """Yield every session of ours that is not known yet, claims carried on to sessions first."""
+    """Yield every session of ours that is not known yet, what was left of claims carried on first."""
     for mine in claims_of(site.folder):
-        proceed(site, mine)
+        carry_on(site, mine)
     yield from _sessions_of(site, site.name, known)
 
 
@@ -80,6 +80,10 @@ def open_session(site: Site, folder: Path) -> Session | None:
         task = read_task(folder)
         if task is None:
             return None
+        status = Status.read(folder / STATUS)
+        if status is not None and status.state.is_over:
+            end_unstarted(site, task, Verdict(status.state, status.reason))
+            return None
         session = Session(task, folder, State.QUEUED, "taken up again", site.utc_now())
         session.look_at_attempts()
         session.records = records_of(session)
@@ -98,7 +102,7 @@ def _sessions_of(site: Site, agent: str, known: Container[str] = ()) -> Iterator
 
 
 def _published(site: Site, mine: Claim) -> Iterator[Session]:
-    if proceed(site, mine) is not None:
+    if carry_on(site, mine) is not None:
         session = open_session(site, site.workspace.sessions / mine.task_id)
         if session is not None:
             yield session

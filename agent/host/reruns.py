@@ -1,5 +1,7 @@
 """Results that were asked to run again: `retry` files, found a slice at a time.
 
+On the way it removes what a kill at the last step of a task left: a status beside a result.
+
 The command line rings the bell, so its requests are taken up at once; a `touch` by hand is found within
 one round over results/, which is one scan for each thousand of them.
 """
@@ -7,10 +9,11 @@ one round over results/, which is one scan for each thousand of them.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from spool.names import is_task_id
-from spool.results import RETRY
+from spool.results import RETRY, STATUS
 
 if TYPE_CHECKING:
     from spool.workspace import Workspace
@@ -30,6 +33,9 @@ class RerunSearch:
         if not self._left:
             self._left = [name for name in os.listdir(self._workspace.results) if is_task_id(name)]
         names, self._left = self._left[-SLICE:], self._left[:-SLICE]
+        for name in names:
+            with suppress(FileNotFoundError, NotADirectoryError):
+                (self._workspace.results / name / STATUS).unlink()
         return [name for name in names if is_asked(self._workspace, name)]
 
 
