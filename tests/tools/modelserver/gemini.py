@@ -46,7 +46,7 @@ def events(body: dict[str, Any], step: dict[str, Any]) -> list[tuple[str | None,
     if "tool" in step or not (step.get("delay_s") or step.get("disconnect")):
         return [(None, whole(body, step))]
     words = str(step.get("text", "")).split(" ")
-    made = []
+    made: list[tuple[str | None, Any]] = []
     for number, word in enumerate(words):
         event = whole(body, {**step, "text": word if number == 0 else f" {word}"})
         if number < len(words) - 1:
