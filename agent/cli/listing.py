@@ -81,11 +81,12 @@ def _views(place: Place, *, everything: bool) -> list[View]:
 
 
 def _print(views: list[View]) -> None:
+    from agent.cli.standing import standing  # noqa: PLC0415
     from agent.cli.table import ago, rows  # noqa: PLC0415
 
     if not views:
         click.echo("nothing here: `aispool submit --help` shows how to give work")
         return
-    body = [(v.task_id, v.state, v.tool or "-", ago(v.changed_at), v.reason) for v in views]
+    body = [(v.task_id, v.state, v.tool or "-", ago(v.changed_at), standing(v)) for v in views]
     for line in rows(("ID", "STATE", "TOOL", "SINCE", "WHY"), body):
         click.echo(line)

@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from agent.cli.standing import standing
 from agent.cli.table import ago, span
 from agent.inspect.sanitize import one_line
 
@@ -55,7 +56,7 @@ def _row(task: Watched) -> tuple[Text, ...]:
         view.tool if view else "",
         _since(task),
         _progress(task),
-        view.reason if view else "",
+        standing(view) if view else "",
     )
     styles = ("bold", STYLES.get(task.state, "red"), "", "dim", "cyan", "dim")
     # Text, not markup: a task's name may hold square brackets

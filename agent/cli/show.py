@@ -14,6 +14,7 @@ from agent.cli.place import InputError, Place, json_option, pass_place, print_js
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from spool.records import Usage
     from spool.view import View
     from spool.workspace import Workspace
 
@@ -85,11 +86,15 @@ def _print_refusal(refusal: dict[str, Any]) -> None:
 
 
 def _lines(view: View, found: dict[str, Any]) -> Iterator[str]:
+    from agent.cli.table import block  # noqa: PLC0415
     from agent.inspect.sanitize import one_line, plain  # noqa: PLC0415
 
     for label, value in _fields(view, found):
         if value not in {None, ""}:
             yield f"{label:<12} {one_line(value)}"
+    if view.status and view.status.question:
+        yield from block("asks", view.status.question)
+        yield f"{'':<12} answer it: aispool answer {one_line(view.task_id)} TEXT"
     for attempt in found["attempts"]:
         yield f"{'attempt ' + str(attempt['number']):<12} {one_line(_attempt(attempt))}"
         yield f"{'':<12} {one_line(attempt['folder'])}"
@@ -108,16 +113,13 @@ def _fields(view: View, found: dict[str, Any]) -> Iterator[tuple[str, object]]:
     yield "id", view.task_id
     yield "state", f"{view.state}: {view.reason}"
     yield "tool", " ".join((view.tool, _first_line(view.command)))
-    yield "question", view.status.question if view.status else None
+    yield "outcome", view.result.outcome if view.result else None
     for label in ("changed_at", "started_at", "finished_at"):
         yield label.replace("_at", ""), found[label]
+    yield "goes on", found["next_attempt_at"]
     yield "took", span(found["duration_s"]) if found["duration_s"] is not None else None
     if view.result:
-        usage = view.result.usage
-        if usage.cost_usd is not None:
-            yield "cost", f"{usage.cost_usd:.4f} USD"
-        if usage.input_tokens is not None or usage.output_tokens is not None:
-            yield "tokens", f"{usage.input_tokens or 0} in, {usage.output_tokens or 0} out"
+        yield from _usage(view.result.usage)
         yield "artifacts", ", ".join(view.result.artifacts)
     task = found["task"] or {}
     yield "needs", ", ".join(task.get("dependencies", ()))
@@ -125,6 +127,16 @@ def _fields(view: View, found: dict[str, Any]) -> Iterator[tuple[str, object]]:
     yield "attach", found["attach"]
     yield "log", found["log"]
     yield "lies in", found["path"]
+
+
+def _usage(usage: Usage) -> Iterator[tuple[str, str]]:
+    known = usage.input_tokens is not None or usage.output_tokens is not None
+    if known:
+        yield "tokens", f"{usage.input_tokens or 0} in, {usage.output_tokens or 0} out"
+    if usage.cost_usd is not None:
+        yield "cost", f"{usage.cost_usd:.4f} USD"
+    elif known:
+        yield "cost", "unknown (the tool does not say)"
 
 
 def _first_line(command: str) -> str:

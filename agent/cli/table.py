@@ -7,7 +7,7 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from agent.inspect.sanitize import one_line
+from agent.inspect.sanitize import one_line, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,6 +25,13 @@ def rows(head: Sequence[str], body: Sequence[Sequence[object]], *, cut: bool = T
         last = _cut(row[-1], max(room, NARROWEST_LAST_COLUMN)) if room else row[-1]
         line = "  ".join((*(cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=False)), last))
         yield line.rstrip()
+
+
+def block(label: str, text: str) -> Iterator[str]:
+    """Yield a label and, beside it, a text of any number of lines without what steers a terminal."""
+    first, *others = plain(text).splitlines() or [""]
+    yield f"{one_line(label):<12} {first}".rstrip()
+    yield from (f"{'':<12} {line}".rstrip() for line in others)
 
 
 def _terminal_width() -> int:

@@ -129,9 +129,9 @@ def wait_for(place: Place, task_ids: list[str], *, timeout_s: float | None, as_j
         from agent.cli.live import live_table  # noqa: PLC0415 - rich is for terminals
 
         with live_table(watch) as shown:
-            _poll(watch, give_up_s, shown)
+            poll(watch, give_up_s, shown)
     else:
-        _poll(watch, give_up_s, lambda task: None if as_json else _say(task))
+        poll(watch, give_up_s, lambda task: None if as_json else _say(task))
     if as_json:
         print_json(_document(watch))
     for task in watch.pending:
@@ -140,7 +140,12 @@ def wait_for(place: Place, task_ids: list[str], *, timeout_s: float | None, as_j
         raise failed()
 
 
-def _poll(watch: Watch, give_up_s: float | None, over: Callable[[Watched], None]) -> None:
+def poll(watch: Watch, give_up_s: float | None, over: Callable[[Watched], None]) -> None:
+    """Look until all are over, or until a time of the monotonic clock; `over` is called for each.
+
+    Raises:
+        InputError: an id is unknown at the first look.
+    """
     while True:
         now_s = time.monotonic()
         for task in watch.look(now_s):
@@ -155,9 +160,10 @@ def _say(task: Watched) -> None:
 
 
 def _standing(task: Watched) -> str:
+    from agent.cli.standing import standing  # noqa: PLC0415
     from agent.inspect.sanitize import one_line  # noqa: PLC0415
 
-    reason = f": {one_line(task.view.reason)}" if task.view else ""
+    reason = f": {one_line(standing(task.view))}" if task.view else ""
     return f"{task.state}{reason}"
 
 

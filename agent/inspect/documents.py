@@ -45,6 +45,8 @@ def of_view(view: View) -> dict[str, Any]:
         "finished_at": iso(finished_at) if finished_at else None,
         "duration_s": result.duration_s if result else None,
         "labels": list(labels_of(view)),
+        "question": status.question if status else None,
+        "next_attempt_at": iso(status.next_attempt_at) if status and status.next_attempt_at else None,
     }
 
 
