@@ -24,6 +24,7 @@ from pydantic import (
 
 from agent.config import Duration, Name, Slots, SomeBytes  # noqa: TC001 - pydantic reads the annotations
 from agent.tools import template
+from agent.tools.reading import Reading
 
 OUR_NAMES = frozenset(
     {
@@ -35,6 +36,11 @@ OUR_NAMES = frozenset(
 
 OPTIONAL_NAMES = frozenset({"prompt", "model", "args"})
 """Parameters with a meaning of their own: empty where the task does not give them."""
+
+ADAPTER_NAMES = (
+    *("aider", "blackbox", "claude", "codex", "crush", "gemini", "generic", "opencode", "qwen", "shell"),
+)
+"""The modules that `agent.tools.adapters` holds; they are loaded only where a tool is prepared or read."""
 
 
 def _check_template(text: str) -> str:
@@ -57,6 +63,12 @@ def _check_place(text: str) -> str:
 
 def _check_cwd(text: str) -> str:
     return text if text == "workspace" else _check_place(text)
+
+
+def _check_adapter(text: str) -> str:
+    if text and text not in ADAPTER_NAMES:
+        raise ValueError(f"there is no adapter {text[:100]!r}: write one of {', '.join(ADAPTER_NAMES)}")
+    return text
 
 
 def _unset_when_empty(value: Any) -> Any:
@@ -143,6 +155,9 @@ class ToolDefinition(BaseModel):
         session_new: the arguments that stand for `$session` in a new conversation.
         session_resume: the same for one that goes on.
         resume_prompt: said instead of the prompt when an interrupted conversation goes on.
+        adapter: the module of agent.tools that prepares it and reads its output; empty: the one of its own
+            name where there is one, else "generic".
+        read: how its output is read; for the generic adapter alone.
         output: which stream holds the answer.
         max_output_bytes: kept of each stream of one attempt; at most what agent.toml says.
     """
@@ -177,6 +192,8 @@ class ToolDefinition(BaseModel):
     session_new: tuple[Template, ...] = ()
     session_resume: tuple[Template, ...] = ()
     resume_prompt: StrictStr = "Continue where you stopped."
+    adapter: Annotated[StrictStr, AfterValidator(_check_adapter)] = ""
+    read: Reading = Reading()
     output: Literal["stdout", "stderr", "none"] = "stdout"
     max_output_bytes: SomeBytes | None = None
 
@@ -210,6 +227,15 @@ class ToolDefinition(BaseModel):
             raise ValueError("argv has no $folders: add it where folder_argv belongs")
         if any(self.approval.values()) and "approval" not in names:
             raise ValueError("argv has no $approval: add it where the arguments of `approval` belong")
+        return self
+
+    @model_validator(mode="after")
+    def _is_read_by_one(self) -> Self:
+        generic = self.adapter == "generic" or (not self.adapter and self.name not in ADAPTER_NAMES)
+        if not generic and self.read != Reading():
+            raise ValueError(
+                '`read` is for the generic adapter alone: set adapter = "generic", or take `read` out'
+            )
         return self
 
     def _begins_with_a_program(self, option: str, argv: Argv) -> None:
