@@ -1,0 +1,447 @@
+"""Checks the invariants I1-I8 of a workspace from the outside. Shares no code with the product.
+
+What the tools did is read from the world: each run appends one line to a ledger that no part of the product
+knows. What was asked for is in a history that the harness keeps. Everything else is plain files, read with
+`json` and `os`. A finding is one sentence that begins with the invariant's number.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+OVER = {"succeeded", "failed", "timed_out", "cancelled", "lost", "dependency_failed", "expired"}
+TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+RESULT_FIELDS = {
+    *(
+        "schema_version",
+        "task_id",
+        "tool",
+        "command",
+        "state",
+        "reason",
+        "exit_code",
+        "signal",
+        "host",
+        "session",
+    ),
+    *(
+        "source_name",
+        "submitted_at",
+        "started_at",
+        "finished_at",
+        "duration_s",
+        "attempts",
+        "output",
+        "usage",
+    ),
+    *("tool_session_id", "artifacts"),
+}
+ALWAYS_JSON = {"task.json", "status.json", "result.json", "intent", "started", "exit", "agent.json"}
+
+
+@dataclass(slots=True)
+class Expected:
+    """One task as the history has it.
+
+    Args:
+        mark: a text that only this task holds.
+        task_id: the id it asked for; None when the agent gives one.
+        certain: the client was told that it was accepted, or put the whole file there itself.
+        states: in which it may end.
+        retries: attempts after a failure that it asked for, and that people asked for later.
+        idempotent: may be run again after it was lost.
+        ledger: its tool writes a line for each run.
+        refused: it must end in rejected/ instead.
+        pruned: retention may have removed it.
+        asked_again: a person asked for another run.
+        content: the dropped bytes, for a refusal that must leave them untouched.
+    """
+
+    mark: str
+    task_id: str | None = None
+    certain: bool = True
+    states: tuple[str, ...] = ("succeeded",)
+    retries: int = 0
+    idempotent: bool = False
+    ledger: bool = True
+    refused: bool = False
+    content: bytes | None = None
+    pruned: bool = False
+    asked_again: bool = False
+
+
+@dataclass(slots=True)
+class History:
+    """What was asked for, and what may not appear."""
+
+    tasks: list[Expected] = field(default_factory=list)
+    secrets: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Line:
+    """One run of a tool, as the tool itself wrote it down."""
+
+    attempt: str
+    pid: int
+
+    @property
+    def task_id(self) -> str:
+        """Return whose run it was."""
+        return Path(self.attempt).parent.parent.name
+
+    @property
+    def number(self) -> int:
+        """Return which attempt it was."""
+        return int(Path(self.attempt).name)
+
+
+def read_ledger(path: Path) -> list[Line]:
+    """Read one line a run: the attempt's folder as the tool was told it, and its pid."""
+    if not path.exists():
+        return []
+    lines = []
+    for raw in path.read_text().splitlines():
+        attempt, _, pid = raw.rpartition(" ")
+        lines.append(Line(attempt, int(pid)))
+    return lines
+
+
+def read_json(path: Path) -> Any:
+    """Read a whole file; raise ValueError for a torn one."""
+    return json.loads(path.read_bytes())
+
+
+def names(folder: Path) -> list[str]:
+    """List a folder that may be missing."""
+    try:
+        return sorted(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+# ------------------------------------------------------------------------------------------ at any moment
+
+
+def torn_files(root: Path) -> list[str]:
+    """I6 at any moment, also in the middle of a crash: what has its final name is whole."""
+    found = []
+    for parent, _folders, files in os.walk(root):
+        here = Path(parent)
+        if (
+            here == root / "tasks"
+            or here == root / "tasks" / "held"
+            or "files" in here.parts
+            or here.name == "source"
+        ):
+            continue
+        for name in files:
+            if name in ALWAYS_JSON or (name.endswith(".error.json") and here == root / "rejected"):
+                try:
+                    read_json(here / name)
+                except FileNotFoundError:
+                    continue
+                except ValueError as error:
+                    found.append(f"I6: {here.relative_to(root) / name} is torn: {error}")
+    return found
+
+
+def places_of(root: Path, mark: str) -> list[str]:
+    """Return every place in which a task with this mark lies."""
+    wanted = mark.encode()
+    found = []
+    for folder in ("tasks", "tasks/held", "rejected"):
+        for name in names(root / folder):
+            path = root / folder / name
+            if name.startswith(".") or name.endswith((".error.json", ".why")) or not path.is_file():
+                continue
+            if wanted in path.read_bytes():
+                found.append(f"{folder}/{name}")
+    for folder in (
+        "sessions",
+        "results",
+        *(f"sessions/{n}" for n in names(root / "sessions") if n.startswith(".agent-")),
+    ):
+        for name in names(root / folder):
+            path = root / folder / name
+            if TASK_ID.fullmatch(name) and path.is_dir() and _holds(path, wanted):
+                found.append(f"{folder}/{name}")
+    return found
+
+
+def _holds(folder: Path, wanted: bytes) -> bool:
+    candidates = [folder / "task.json", *(folder / "source" / n for n in names(folder / "source"))]
+    for path in candidates:
+        try:
+            if wanted in path.read_bytes():
+                return True
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            continue
+    return False
+
+
+def crossed(root: Path, history: History) -> list[str]:
+    """I1 at any moment: a certain task is in exactly one place, an uncertain one in at most one."""
+    found = []
+    for task in history.tasks:
+        places = places_of(root, task.mark)
+        if len(places) > 1:
+            found.append(f"I1: {task.mark} is in {len(places)} places: {', '.join(places)}")
+        elif not places and task.certain and not task.pruned:
+            found.append(f"I1: {task.mark} is nowhere")
+    return found
+
+
+# ------------------------------------------------------------------------------------------ after recovery
+
+
+def check(root: Path, ledger: Path, history: History) -> list[str]:
+    """Return every violation in a workspace that has come to rest."""
+    found = [*torn_files(root), *crossed(root, history)]
+    lines = read_ledger(ledger)
+    found += ran_twice(lines)
+    for task in history.tasks:
+        found += _check_task(root, lines, task)
+    uncertain = {task.task_id for task in history.tasks if not task.certain}
+    found += left_behind(root, uncertain)
+    found += leaked(root, history.secrets)
+    return found
+
+
+def ran_twice(lines: list[Line]) -> list[str]:
+    """I2 by the world's own account."""
+    counted = Counter(line.attempt for line in lines)
+    return [
+        f"I2: attempt {Path(a).parent.parent.name}/{Path(a).name} ran {n} times"
+        for a, n in counted.items()
+        if n > 1
+    ]
+
+
+def _check_task(root: Path, lines: list[Line], task: Expected) -> list[str]:
+    places = places_of(root, task.mark)
+    if len(places) != 1:
+        return []  # said already
+    place = places[0]
+    if task.refused:
+        return _check_refused(root, place, task)
+    if not place.startswith("results/"):
+        return [f"I5: {task.mark} did not end: it lies in {place}"]
+    folder = root / place
+    if task.task_id is not None and folder.name != task.task_id:
+        return [f"I1: {task.mark} asked for the id {task.task_id} and got {folder.name}"]
+    return [
+        *_check_result(folder, task),
+        *_check_attempts(folder, [line for line in lines if line.task_id == folder.name], task),
+        *_check_bytes(folder, task),
+    ]
+
+
+def _check_refused(root: Path, place: str, task: Expected) -> list[str]:
+    if not place.startswith("rejected/"):
+        return [f"I4: {task.mark} was to be refused, and lies in {place}"]
+    path = root / place
+    found = []
+    if task.content is not None and path.read_bytes() != task.content:
+        found.append(f"I4: {place} was changed")
+    try:
+        error = read_json(path.with_name(f"{path.name}.error.json"))
+    except (FileNotFoundError, ValueError) as problem:
+        return [*found, f"I4: {place} has no whole explanation: {problem}"]
+    if not error.get("what") or not error.get("remedy"):
+        found.append(f"I4: the explanation of {place} does not say what and what to do")
+    return found
+
+
+def _check_result(folder: Path, task: Expected) -> list[str]:
+    try:
+        result = read_json(folder / "result.json")
+    except (FileNotFoundError, ValueError) as error:
+        return [f"I6: {folder.name} has no whole result: {error}"]
+    found = []
+    missing = RESULT_FIELDS - set(result)
+    if missing:
+        found.append(f"I6: the result of {folder.name} lacks {sorted(missing)}")
+    if result.get("task_id") != folder.name:
+        found.append(f"I6: the result of {folder.name} is of {result.get('task_id')}")
+    if result.get("state") not in task.states:
+        found.append(
+            f"I5: {folder.name} ended {result.get('state')} ({result.get('reason')}), expected {task.states}"
+        )
+    for name in ("stdout", "stderr"):
+        relative = (result.get("output") or {}).get(name)
+        if relative and not (folder / relative).exists():
+            found.append(f"I6: the result of {folder.name} names {relative}, which is not there")
+    return found
+
+
+def _check_attempts(folder: Path, lines: list[Line], task: Expected) -> list[str]:
+    """I2 and the honesty of the record: what ran is recorded, what is recorded ran, no reason is no rerun."""
+    name = folder.name
+    numbers = [int(n) for n in names(folder / "attempts") if n.isdigit()]
+    ran = {line.number for line in lines}
+    most = 1 + task.retries + (3 if task.idempotent else 0)
+    found = []
+    if len(lines) > most:
+        found.append(f"I2: {name} ran {len(lines)} times, allowed are {most}")
+    if not task.idempotent and task.retries == 0 and len(numbers) > 1:
+        found.append(f"I2: {name} has {len(numbers)} attempts without leave")
+    found += [f"I2: {name} ran an attempt {number} without a folder" for number in ran - set(numbers)]
+    found += [
+        f"I2: {name} was lost in attempt {n}, and ran again" for n in _reruns_of_lost(folder, ran, task)
+    ]
+    found += [
+        f"I2: attempt {number} of {name} ran without a record of its start"
+        for number in ran
+        if not (folder / "attempts" / f"{number:03d}" / "started").exists()
+    ]
+    return found + _check_claims(folder, lines, max(numbers, default=0), task)
+
+
+def _reruns_of_lost(folder: Path, ran: set[int], task: Expected) -> list[int]:
+    """Return the lost attempts after which the task ran again, without having said that this is harmless."""
+    if task.idempotent or task.asked_again:
+        return []
+    ends = {number: _end_of(folder / "attempts" / f"{number:03d}") for number in ran}
+    return [n for n, end in ends.items() if end in {"lost", "shutdown"} and max(ran) > n]
+
+
+def _check_claims(folder: Path, lines: list[Line], last: int, task: Expected) -> list[str]:
+    """Compare what the result says with what the world says."""
+    try:
+        result = read_json(folder / "result.json")
+    except (FileNotFoundError, ValueError):
+        return []  # said already
+    found = []
+    if result.get("state") == "succeeded" and task.ledger and not lines:
+        found.append(f"I2: {folder.name} is said to have succeeded and never ran")
+    if "could not be started" in str(result.get("reason")) and any(line.number == last for line in lines):
+        found.append(f"I2: {folder.name} is said not to have started, and ran")
+    return found
+
+
+def _end_of(attempt: Path) -> str | None:
+    try:
+        ended = read_json(attempt / "exit")
+    except (FileNotFoundError, ValueError):
+        return None
+    return str(ended.get("ended_by"))
+
+
+def _check_bytes(folder: Path, task: Expected) -> list[str]:
+    """I3: the digest that every attempt was started with is that of task.json; the source is untouched."""
+    found = []
+    copy = folder / "task.json"
+    if not copy.exists():
+        return [f"I3: {folder.name} has no validated copy"]
+    digest = hashlib.sha256(copy.read_bytes()).hexdigest()
+    for number in names(folder / "attempts"):
+        intent = folder / "attempts" / number / "intent"
+        if intent.exists() and read_json(intent).get("task_sha256") != digest:
+            found.append(f"I3: attempt {number} of {folder.name} was validated with other bytes")
+    sources = names(folder / "source")
+    if sources:
+        content = (folder / "source" / sources[0]).read_bytes()
+        recorded = read_json(copy).get("source_sha256")
+        if recorded and hashlib.sha256(content).hexdigest() != recorded:
+            found.append(f"I3: the source of {folder.name} is not what was validated")
+        if task.content is not None and content != task.content:
+            found.append(f"I3: the source of {folder.name} is not what was dropped")
+    return found
+
+
+def left_behind(root: Path, uncertain: set[str | None]) -> list[str]:
+    """Nothing half-done may lie under a real name once all is at rest; sessions/ is empty of tasks.
+
+    A killed client may leave NAME.files, which it puts there before its task.
+    """
+    found = [f"I5: sessions/{n} is left" for n in names(root / "sessions") if TASK_ID.fullmatch(n)]
+    for agent in names(root / "sessions"):
+        if agent.startswith(".agent-"):
+            found += [
+                f"I5: a claim is left in sessions/{agent}/{n}"
+                for n in names(root / "sessions" / agent)
+                if TASK_ID.fullmatch(n) and (root / "sessions" / agent / n).is_dir()
+            ]
+    for name in names(root / "rejected"):
+        if name.endswith(".error.json") and not os.path.lexists(
+            root / "rejected" / name.removesuffix(".error.json")
+        ):
+            found.append(f"I4: {name} explains nothing")
+    for name in names(root / "tasks"):
+        if (
+            name.endswith((".why", ".files"))
+            and not name.startswith(".")
+            and name.removesuffix(".files") not in uncertain
+        ):
+            found.append(f"I1: tasks/{name} is left without its task")
+    return found
+
+
+def temporary_files(root: Path) -> list[str]:
+    """Dotfiles that killed writers left; harmless, and counted."""
+    return [
+        str(Path(parent, name).relative_to(root))
+        for parent, _folders, files in os.walk(root)
+        for name in files
+        if name.startswith(".") and (name.endswith((".tmp", ".part")) or name == ".exit")
+    ]
+
+
+def stale_statuses(root: Path) -> list[str]:
+    """Results that still hold the status of their last session; harmless to readers, and counted."""
+    return [name for name in names(root / "results") if (root / "results" / name / "status.json").exists()]
+
+
+def leaked(root: Path, secrets: tuple[str, ...]) -> list[str]:
+    """I8: a secret stands in no file but its own, and in no command line."""
+    found = []
+    if not secrets:
+        return found
+    wanted = [secret.encode() for secret in secrets]
+    for parent, _folders, files in os.walk(root):
+        if Path(parent) == root / "configs" / "env":
+            continue
+        for name in files:
+            try:
+                content = Path(parent, name).read_bytes()
+            except OSError:
+                continue
+            found += [
+                f"I8: a secret stands in {Path(parent, name).relative_to(root)}"
+                for w in wanted
+                if w in content
+            ]
+    for pid in names(Path("/proc")):
+        if pid.isdigit():
+            try:
+                line = Path("/proc", pid, "cmdline").read_bytes()
+            except OSError:
+                continue
+            found += [f"I8: a secret stands in the command line of {pid}" for w in wanted if w in line]
+    return found
+
+
+def processes_of(root: Path) -> dict[int, str]:
+    """Return the living processes of a workspace: by their command line or environment."""
+    wanted = os.fsencode(root)
+    found = {}
+    for name in names(Path("/proc")):
+        if not name.isdigit() or int(name) == os.getpid():
+            continue
+        try:
+            state = Path("/proc", name, "stat").read_bytes().rpartition(b")")[2].split()[0]
+            line = Path("/proc", name, "cmdline").read_bytes()
+            known = wanted in line or wanted in Path("/proc", name, "environ").read_bytes()
+        except (OSError, IndexError):
+            continue
+        if known and state not in (b"Z", b"X"):
+            found[int(name)] = line.replace(b"\0", b" ").decode(errors="replace")[:200]
+    return found

@@ -1,0 +1,50 @@
+"""What counts as one fault point: process, phase, call site, fault. Seeds of one count once."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+SITE_LINES = 3
+"""A call site is the call and the innermost product lines: the shared writers alone tell nothing apart."""
+
+PHASES: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("prune", ("prune_now", "clean_command", "finish_pruning", "_finish_interrupted")),
+    ("retry", ("rerun", "reopen", "retry_command", "reclaim_result")),
+    ("cancel", ("cancel_command", "_cancel_unstarted", "end_unstarted")),
+    ("hold", ("hold_command", "release_command")),
+    ("submit", ("submit_command",)),
+    ("refuse", ("refuse", "reject")),
+    ("launch", ("_begin", "prepare", "start")),
+    ("settle", ("_settle", "_finish", "settle", "result_of", "move_finished")),
+    ("claim", ("take", "claim", "proceed", "take_over", "_take_all", "take_and_end")),
+    ("observe", ("observe", "_running", "_lost", "answer_bell")),
+    ("accept", ("examine", "judge", "look")),
+    ("run", ("pump", "run_attempt", "launch", "hold")),
+    ("watch", ("check", "stop", "beat", "deliver", "_run", "write_some")),
+    ("begin", ("take_agent_lock", "run", "load")),
+)
+
+
+class Point(NamedTuple):
+    """One fault point."""
+
+    process: str
+    phase: str
+    site: str
+    fault: str
+
+
+def point_of(row: list[str]) -> Point:
+    """Read a point from a line of the shim's log."""
+    role, _pid, fault, _n, call, path, stack = row[:7]
+    lines = stack.split(" < ") if stack else []
+    functions = [line.rpartition(":")[2].rpartition(".")[2] for line in lines]
+    phase = next((name for name, among in PHASES if any(f in among for f in functions)), "loop")
+    process = "agent in recovery" if role.startswith("recovery") else role
+    place = " < ".join(lines[:SITE_LINES]) or f"interpreter, on {kind_of_path(path)}"
+    return Point(process, phase, f"{call} at {place}", fault)
+
+
+def kind_of_path(path: str) -> str:
+    """Name what a call without product lines was about."""
+    return path.rpartition("/")[2].split(".")[-1][:20] or "no path"

@@ -1,0 +1,117 @@
+"""Groups 1 and 2: a kill, or an error, at every step of every process in every scenario."""
+# ruff: noqa: S311 - draws cases, not keys
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from faults.scenarios import SCENARIOS
+
+MUTATING = 2 | 4 | 8 | 16 | 32 | 64 | 128 | 512
+WRITE = 4
+KINDS = {
+    "kill-before": MUTATING,
+    "kill-after": MUTATING,
+    "kill-mid": WRITE,
+    "ENOSPC": 2 | 4 | 8 | 16 | 32,
+    "EDQUOT": 2 | 4 | 8 | 16 | 32,
+    "EIO": 1 | 2 | 4 | 8 | 16 | 32 | 256,
+    "EMFILE": 1 | 2 | 128,
+    "EINTR": 1 | 2 | 4 | 16,
+    "fsync-EIO": 16,
+    "short-write": 4,
+    "EAGAIN-fork": 64,
+}
+ON_DISK = frozenset({"ENOSPC", "EDQUOT", "EIO", "EINTR", "fsync-EIO", "short-write"})
+ONCE_ONLY = frozenset({"EINTR", "EAGAIN-fork"})
+"""Python repeats an interrupted call for ever, so from-then-on is no fault that can happen."""
+
+
+def matches(row: list[str], fault: str) -> bool:
+    """Tell whether the shim counts this call for this fault."""
+    if not KINDS[fault] & int(row[8]):
+        return False
+    path = row[5]
+    if fault in ON_DISK and not (
+        path.startswith("/dev/shm/") or (path.startswith("/") and not path.startswith(("/dev/", "/proc/")))
+    ):
+        return False
+    return fault != "short-write" or int(row[7]) >= 2
+
+
+def counts(trace: list[list[str]], fault: str) -> dict[str, list[tuple[int, str]]]:
+    """Return each role's calls for a fault: ordinal and call site."""
+    found: dict[str, list[tuple[int, str]]] = {}
+    for row in trace:
+        if matches(row, fault):
+            calls = found.setdefault(row[0], [])
+            calls.append((len(calls) + 1, f"{row[4]} {row[6]}"))
+    return found
+
+
+def kill_cases(traces: dict[str, list[list[str]]], seed: int) -> list[dict[str, Any]]:
+    """A kill before, after and in the middle of every call; and again during recovery."""
+    draw = random.Random(seed)
+    cases = []
+    often = Often(6)
+    for name, trace in traces.items():
+        for fault in ("kill-before", "kill-after", "kill-mid"):
+            for role, calls in counts(trace, fault).items():
+                for number in often.thinned(role, fault, calls):
+                    first = [role, number, 1, fault]
+                    impatient = {"impatient": True} if role == "wrapper" and name != "idempotent" else {}
+                    cases.append({"group": "kill", "scenario": name, "faults": [first]} | impatient)
+                    if fault == "kill-mid" or role.startswith("recovery"):
+                        continue
+                    again = [
+                        ["recovery1", draw.randint(8, 90), 1, draw.choice(("kill-before", "kill-after"))],
+                        ["recovery2", draw.randint(8, 60), 1, draw.choice(("kill-before", "kill-after"))],
+                    ]
+                    cases.append({"group": "kill", "scenario": name, "faults": [first, *again]} | impatient)
+    return cases
+
+
+def error_cases(traces: dict[str, list[list[str]]], _seed: int) -> list[dict[str, Any]]:
+    """Every error at every call that can give it: once, and from then on."""
+    cases = []
+    often = Often(3)
+    for name, trace in traces.items():
+        for fault in KINDS:
+            if fault.startswith("kill"):
+                continue
+            for role, calls in counts(trace, fault).items():
+                for number in often.thinned(role, fault, calls):
+                    waits = {"impatient": True} if role == "wrapper" and name != "idempotent" else {}
+                    case = {"group": "error", "scenario": name} | waits
+                    cases.append(case | {"faults": [[role, number, 1, fault]]})
+                    if fault not in ONCE_ONLY:
+                        cases.append(case | {"faults": [[role, number, -1, fault]], "patience_s": 1.5})
+    return cases
+
+
+class Often:
+    """Keeps the first occurrences of a call site: a loop that polls is one site, not a thousand.
+
+    A site is known by all of its product lines here, which is finer than what the report counts. What the
+    interpreter itself reads has no product line and is tried once a call.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._seen: dict[tuple[str, str, str], int] = {}
+
+    def thinned(self, role: str, fault: str, calls: list[tuple[int, str]]) -> list[int]:
+        """Return the ordinals to try."""
+        kept = []
+        for number, site in calls:
+            key = (role, fault, site)
+            self._seen[key] = self._seen.get(key, 0) + 1
+            if self._seen[key] <= (self._most if site.strip().count(" ") else 1):
+                kept.append(number)
+        return kept
+
+
+def trace_cases() -> list[dict[str, Any]]:
+    """Return the runs that find every call."""
+    return [{"group": "trace", "scenario": name, "faults": [["*", 1, -1, "trace"]]} for name in SCENARIOS]
