@@ -211,6 +211,8 @@ class Board:
 
     def _settle(self, session: Session) -> None:
         if session.state is State.DEFERRED and not session.cancelled:
+            # again: a disk that failed while it was settled or prepared has kept it out of line
+            self._index.insert(session.retrying())
             return
         result = settle(self._site, session)
         if result is None:

@@ -1,0 +1,38 @@
+"""What the harness found, each under a name of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from faults.conftest import Play
+
+
+def clean(play: Play, scenario: str, *faults: list[Any], **more: bool) -> dict[str, Any]:
+    """Play a case; its faults were injected, nothing was violated."""
+    answer = play({"group": "kill", "scenario": scenario, "faults": list(faults), **more})
+    assert answer["injected"], "the fault's place was not reached: mend the test"
+    assert answer["violations"] == [], answer["tail"]
+    return answer
+
+
+@pytest.mark.parametrize("fault", ["kill-before", "kill-after"])
+@pytest.mark.parametrize("site", ["open@:accepted", "rename@:accepted", "rename@:claim"])
+def test_ended_task_is_not_started_by_recovery(play: Play, site: str, fault: str) -> None:
+    """An agent killed while it ends an expired task, or one whose dependency failed, never runs it."""
+    for number in (1, 2):
+        clean(play, "expired", ["agent", number, 1, fault, site])
+
+
+def test_failed_write_of_a_retry_does_not_strand_it(play: Play) -> None:
+    """A full disk at the moment a retry is settled costs a scan, not the attempt."""
+    answer = clean(play, "retried", ["agent", 1, 1, "ENOSPC", "fsync@:settle"])
+    assert answer["seconds"] < 15
+
+
+def test_failed_preparation_of_a_retry_does_not_strand_it(play: Play) -> None:
+    """A full disk at the moment the second attempt is prepared costs a scan, not the attempt."""
+    answer = clean(play, "retried", ["agent", 2, 1, "ENOSPC", "write@:prepare"])
+    assert answer["seconds"] < 15
