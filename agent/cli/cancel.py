@@ -38,7 +38,7 @@ def cancel_command(place: Place, *, task_ids: tuple[str, ...]) -> None:
     problems = []
     for task_id in dict.fromkeys(task_ids):
         try:
-            click.echo(_cancel(place, task_id))
+            click.echo(cancel(place, task_id))
         except InputError as error:
             problems.append(error)
     for problem in problems:
@@ -47,7 +47,12 @@ def cancel_command(place: Place, *, task_ids: tuple[str, ...]) -> None:
         raise failed()
 
 
-def _cancel(place: Place, task_id: str) -> str:
+def cancel(place: Place, task_id: str) -> str:
+    """Cancel a task wherever it lies, and say what was done.
+
+    Raises:
+        InputError: nobody knows the id, or it is over.
+    """
     for _ in range(TRIES):
         view = place.find(task_id)
         if view.place in {"tasks", "held"}:

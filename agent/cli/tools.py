@@ -7,42 +7,44 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agent.cli.command import Command, Group
-from agent.cli.place import InputError, Place, json_option, pass_place, print_json
+from agent.cli.place import InputError, Place, failed, json_option, pass_place, print_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    from agent.inspect.tools import Found
     from agent.tools.definition import ToolDefinition
-    from agent.tools.probe import ToolProbe
     from agent.tools.registry import Registry
 
 
 @click.group("tools", cls=Group, invoke_without_command=True)
+@click.option("--versions", "ask", is_flag=True, help="Ask each tool whose version no package tells.")
 @json_option
 @click.pass_context
-def tools_command(ctx: click.Context, *, as_json: bool) -> None:
-    """List the tools that tasks can name, and what stops each from running here.
+def tools_command(ctx: click.Context, *, ask: bool, as_json: bool) -> None:
+    """List the tools that tasks can name: which are installed, which version, and what is missing.
 
-    configs/tools.toml adds tools, and changes the built-in ones.
+    configs/tools.toml adds tools, and changes the built-in ones. A key that is there may still be wrong:
+    `aispool tools try NAME` calls the tool once.
 
     Examples:
       aispool tools
       aispool tools show gemini
-      aispool tools --json | jq -r '.tools[] | select(.ready) | .name'
+      aispool tools try gemini
+      aispool tools --versions --json | jq -r '.tools[] | select(.ready) | [.name, .version] | @tsv'
     """
     from agent.inspect.documents import document  # noqa: PLC0415 - `--help` needs none of it
+    from agent.inspect.tools import look  # noqa: PLC0415
 
     if ctx.invoked_subcommand is not None:
         return
     place = ctx.ensure_object(Place)
     registry = _registry(place)
-    probes = [(registry.tools[name], _probe(place, registry.tools[name])) for name in registry.names()]
+    found = look(place.workspace, [registry.tools[name] for name in registry.names()], ask=ask)
     if as_json:
         slots = registry.slots(place.config)
-        documents = [_document(tool, probe, slots.get(tool.name)) for tool, probe in probes]
+        documents = [_document(one, slots.get(one.tool.name)) for one in found]
         print_json(document(place.workspace, tools=documents))
         return
-    _print(probes)
+    _print(found)
 
 
 @tools_command.command("show", cls=Command)
@@ -50,25 +52,59 @@ def tools_command(ctx: click.Context, *, as_json: bool) -> None:
 @json_option
 @pass_place
 def show_tool(place: Place, *, name: str, as_json: bool) -> None:
-    """Show one tool: how it is run, its commands and their parameters.
+    """Show one tool: how it is run, its commands, their prompts, and where each is defined.
 
     Examples:
       aispool tools show shell
       aispool tools show qwen --json | jq .definition.argv
     """
-    from agent.inspect.documents import document  # noqa: PLC0415 - `--help` needs none of it
+    from agent.cli.tool_lines import lines  # noqa: PLC0415 - `--help` needs none of it
+    from agent.inspect.documents import document  # noqa: PLC0415
+    from agent.inspect.tools import look, origins  # noqa: PLC0415
 
     registry = _registry(place)
-    tool = registry.get(name)
-    if tool is None:
-        raise InputError(f"there is no tool {name!r}: the tools are {', '.join(registry.names())}")
-    probe = _probe(place, tool)
+    tool = _tool(registry, name)
+    (found,) = look(place.workspace, [tool], ask=True)
+    defined = origins(place.workspace, tool)
     if as_json:
         slots = registry.slots(place.config).get(name)
-        print_json(document(place.workspace, **_document(tool, probe, slots)))
+        print_json(document(place.workspace, **_document(found, slots), defined_in=defined))
         return
-    for line in _lines(tool, probe):
+    for line in lines(found, defined):
         click.echo(line)
+
+
+@tools_command.command("try", cls=Command)
+@click.argument("name", metavar="NAME", shell_complete=lambda ctx, _p, begun: _complete(ctx, begun))
+@click.option(
+    "--timeout", "timeout_s", type=click.FloatRange(min=1), default=120.0, show_default=True, metavar="S",
+    help="Give up after so long.",
+)  # fmt: skip
+@json_option
+@pass_place
+def try_command(place: Place, *, name: str, timeout_s: float, as_json: bool) -> None:
+    """Call a tool once, with a question of six words; exit 0 only when it answers.
+
+    The agent that works here makes the call, in its own environment; where none does, this command makes
+    it. It costs what a few tokens cost, and nothing may be changed where the tool can be told so.
+
+    Examples:
+      aispool tools try gemini
+      aispool tools try claude --timeout 30 --json | jq -r .outcome
+    """
+    from agent.cli.tool_lines import tried_lines  # noqa: PLC0415 - `--help` needs none of it
+    from agent.cli.try_tool import try_tool  # noqa: PLC0415
+    from agent.inspect.documents import document  # noqa: PLC0415
+
+    registry = _registry(place)
+    tried = try_tool(place, registry, _tool(registry, name), timeout_s)
+    if as_json:
+        print_json(document(place.workspace, **tried))
+    else:
+        for line in tried_lines(tried):
+            click.echo(line)
+    if not tried["works"]:
+        raise failed()
 
 
 def _registry(place: Place) -> Registry:
@@ -77,10 +113,11 @@ def _registry(place: Place) -> Registry:
     return Registry.load(place.workspace)
 
 
-def _probe(place: Place, tool: ToolDefinition) -> ToolProbe:
-    from agent.tools.probe import probe  # noqa: PLC0415
-
-    return probe(tool, place.workspace)
+def _tool(registry: Registry, name: str) -> ToolDefinition:
+    tool = registry.get(name)
+    if tool is None:
+        raise InputError(f"there is no tool {name!r}: the tools are {', '.join(registry.names())}")
+    return tool
 
 
 def _complete(ctx: click.Context, begun: str) -> list[str]:
@@ -95,67 +132,39 @@ def _complete(ctx: click.Context, begun: str) -> list[str]:
     return [name for name in names if name.startswith(begun)]
 
 
-def _document(tool: ToolDefinition, probe: ToolProbe, slots: int | None) -> dict[str, Any]:
+def _document(found: Found, slots: int | None) -> dict[str, Any]:
+    tool, probe = found.tool, found.probe
     return {
         "name": tool.name,
         "about": tool.about,
-        "ready": probe.ready,
+        "ready": found.ready,
         "executable": probe.executable,
         "found_by": probe.source,
+        "version": found.version,
         "virtual_env": probe.virtual_env,
         "env_file": probe.env_file,
         "env_file_state": probe.env_file_state,
+        "logins": list(found.logins),
         "slots": slots,
-        "problems": [{"what": p.what, "remedy": p.remedy} for p in probe.problems],
+        "problems": [{"what": p.what, "remedy": p.remedy} for p in found.problems],
         "commands": sorted(tool.commands),
         "definition": tool.model_dump(mode="json"),
     }
 
 
-def _print(probes: list[tuple[ToolDefinition, ToolProbe]]) -> None:
+def _print(tools: list[Found]) -> None:
     from agent.cli.table import rows  # noqa: PLC0415
 
     body = [
         (
-            tool.name,
-            "yes" if probe.ready else "no",
-            probe.executable or "-",
-            _most_important(tool, probe),
+            found.tool.name,
+            "yes" if found.ready else "no",
+            found.version or "-",
+            found.probe.executable or "-",
+            # what a person needs to know first: what stops it, else what it is
+            found.problems[0].sentence() if found.problems else found.tool.about,
         )
-        for tool, probe in probes
+        for found in tools
     ]
-    for line in rows(("TOOL", "READY", "PROGRAM", "ABOUT"), body):
+    for line in rows(("TOOL", "READY", "VERSION", "PROGRAM", "ABOUT"), body):
         click.echo(line)
-
-
-def _most_important(tool: ToolDefinition, probe: ToolProbe) -> str:
-    """Return what a person needs to know first: what stops it, else what it is."""
-    return probe.problems[0].sentence() if probe.problems else tool.about
-
-
-def _lines(tool: ToolDefinition, probe: ToolProbe) -> Iterator[str]:
-    from agent.inspect.sanitize import one_line, plain  # noqa: PLC0415
-
-    def text(value: object) -> str:
-        return one_line(value)
-
-    yield f"{text(tool.name)}: {text(tool.about)}"
-    found_by = f" (by {probe.source})" if probe.source else ""
-    yield f"{'program':<12} {text(probe.executable or 'not found')}{found_by}"
-    yield f"{'arguments':<12} {text(_argv(tool))}"
-    yield f"{'secrets':<12} {text(probe.env_file)} ({probe.env_file_state})"
-    yield f"{'slots':<12} {tool.slots if tool.slots is not None else 'as many as the agent has'}"
-    yield f"{'time limit':<12} {f'{tool.timeout_s:g} s' if tool.timeout_s else 'as agent.toml says'}"
-    for problem in probe.problems:
-        yield f"{'problem':<12} {text(problem.sentence())}"
-    for name, command in sorted(tool.commands.items()):
-        needed, optional = ", ".join(command.required), ", ".join(command.defaults)
-        about = f"needs {needed or 'nothing'}" + (f", takes {optional}" if optional else "")
-        yield f"\ncommand {text(name)}: {text(command.about or about)}"
-        if command.about:
-            yield f"  {text(about)}"
-        yield from (f"  | {line}" for line in plain(command.prompt).strip().splitlines())
-
-
-def _argv(tool: ToolDefinition) -> str:
-    return " ".join(part if isinstance(part, str) else f"[{' '.join(part)}]" for part in tool.argv)
