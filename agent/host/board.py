@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from agent.host import log
@@ -13,6 +14,7 @@ from agent.host.launching import prepare, start
 from agent.host.observing import observe
 from agent.host.recovering import open_session, own_sessions, sessions_of_the_dead
 from agent.host.reruns import is_asked
+from agent.host.runners import Busy, capped
 from agent.host.schedule import Limits, Refuse, Settle
 from agent.host.settling import result_of, settle
 from agent.launchers import LAUNCHERS
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from agent.tools.registry import Registry
 
 PAUSED = "paused"
+BUSY_S = 10.0
+"""After how long a login that was in use is asked for again."""
 
 
 class Board:
@@ -149,7 +153,7 @@ class Board:
         paused = [n for n in os.listdir(site.workspace.configs) if n == PAUSED or n.startswith(f"{PAUSED}.")]
         return Limits(
             slots=site.config.slots,
-            tool_slots=site.registry.slots(site.config),
+            tool_slots=capped(site.registry.slots(site.config), site.workspace),
             group_slots=site.config.slots_by_group,
             paused=PAUSED in paused,
             paused_tools=_named(paused, "tool"),
@@ -202,6 +206,11 @@ class Board:
 
     def _begin(self, session: Session) -> None:
         refusal = prepare(self._site, session)
+        if isinstance(refusal, Busy):
+            session.next_attempt_at = self._site.utc_now() + timedelta(seconds=BUSY_S)
+            session.change(self._site, State.DEFERRED, refusal.reason)
+            self._index.insert(session.retrying())
+            return
         if refusal is not None:
             self._finish(session, result_of(self._site, session, State.FAILED, refusal.sentence()))
             return
@@ -226,7 +235,8 @@ class Board:
             end_unstarted(self._site, session.task, CANCELLED)
             self._announce(session.task_id)
             return
-        session.change(self._site, State.DEFERRED, "it waits for its turn")
+        if session.state is not State.DEFERRED:
+            session.change(self._site, State.DEFERRED, "it waits for its turn")
         self._index.insert(session.retrying())
 
     def _finish(self, session: Session, result: Result) -> None:

@@ -14,25 +14,33 @@ from typing import TYPE_CHECKING
 
 import agent.wrap
 from agent.host import log
+from agent.host.runners import Busy, User, choose, seed, where_is
 from agent.host.session import read_exit
+from agent.host.worktree import prepare_worktree
 from agent.launchers import LaunchError, SessionExists
-from spool.attempt import next_attempt
+from agent.tools.batches import put_away, write_calls
+from spool.attempt import attempts_of, next_attempt
 from spool.claim import FILES, TASK
-from spool.files import make_folder, move, read_regular
-from spool.records import Intent, State
+from spool.files import make_folder, move, put, read_regular
+from spool.records import Intent, Result, State
 from spool.refusal import Refusal
+from spool.results import RESULT
 
 if TYPE_CHECKING:
     from agent.host.session import Session
     from agent.host.site import Site
     from agent.tools.invocation import Invocation
+    from spool.attempt import Attempt
     from spool.task import AcceptedTask
 
 WRAPPER = Path(agent.wrap.__file__).absolute()
+STDIN, SCRIPT = "stdin", "script"
 
 
-def prepare(site: Site, session: Session) -> Refusal | None:
+def prepare(site: Site, session: Session) -> Refusal | Busy | None:
     """Write the intent of the session's next attempt; a refusal says why there can be none.
+
+    Busy says why there can be none yet: try again later.
 
     Raises:
         OSError: the disk; calling again goes on.
@@ -41,6 +49,14 @@ def prepare(site: Site, session: Session) -> Refusal | None:
     refusal = bring_inputs(site, task, folder)
     if refusal is not None:
         return refusal
+    attempt = next_attempt(folder)
+    if session.attempt is not None and not session.attempt.intent.exists():
+        attempt = session.attempt  # killed between making its folder and writing its intent
+    resume = _conversation(site, session)
+    config_dir = _config_dir(site, session, attempt.number, goes_on=resume is not None)
+    if isinstance(config_dir, Busy):
+        return config_dir
+    _put_batches_away(folder)
     files = folder / FILES
     invocation = site.registry.invocation(
         task,
@@ -48,19 +64,47 @@ def prepare(site: Site, session: Session) -> Refusal | None:
         site.config,
         task_id=task.task_id,
         files_folder=files if files.is_dir() else None,
-        resume=_conversation(site, session),
+        resume=resume,
+        attempt_folder=attempt.folder,
+        config_dir=config_dir,
     )
     if isinstance(invocation, Refusal):
         return invocation
-    attempt = next_attempt(folder)
-    if session.attempt is not None and not session.attempt.intent.exists():
-        attempt = session.attempt  # killed between making its folder and writing its intent
     for name in ("artifacts", "answer"):
         make_folder(folder / name)
-    make_folder(attempt.folder)
-    intent = _intent(site, session, invocation, attempt.number)
+    refusal = put_in_place(folder, attempt, invocation)
+    if refusal is not None:
+        return refusal
+    intent = _intent(site, session, invocation, attempt)
     intent.write(attempt.intent)
     session.attempt, session.intent, session.started = attempt, intent, None
+    return None
+
+
+def put_in_place(folder: Path, attempt: Attempt, invocation: Invocation) -> Refusal | None:
+    """Make what the tool finds when it starts; all of it is there before the intent is.
+
+    Args:
+        folder: the session's.
+        attempt: the one that is prepared.
+        invocation: what it is to be.
+
+    Raises:
+        OSError: the disk; calling again goes on.
+    """
+    make_folder(attempt.folder)
+    if invocation.worktree is not None:
+        refusal = prepare_worktree(folder, invocation.worktree)
+        if refusal is not None:
+            return refusal
+    if invocation.config_dir is not None:
+        seed(invocation.config_dir, invocation.seeds)
+    if invocation.stdin is not None:
+        put(attempt.folder / STDIN, invocation.stdin)
+    if invocation.script is not None:
+        put(attempt.folder / SCRIPT, invocation.script)
+    if invocation.calls:
+        write_calls(attempt.folder, invocation.calls)
     return None
 
 
@@ -115,6 +159,30 @@ def _copy(source: Path, target: Path) -> None:
     move(temporary, target)
 
 
+def _config_dir(site: Site, session: Session, number: int, *, goes_on: bool) -> Path | Busy:
+    """Return the private folder of an attempt: that of its conversation where there is one."""
+    task, before = session.task, None
+    if session.intent is not None and session.intent.config_dir is not None:
+        before = Path(session.intent.config_dir)
+    elif task.resume is not None:
+        before = where_is(site.workspace, task.tool, task.resume)
+    resume = goes_on or task.resume is not None
+    return choose(site.workspace, task.tool, User(task.task_id, number), before=before, resume=resume)
+
+
+def _put_batches_away(folder: Path) -> None:
+    """Begin anew when a person runs a task again that had succeeded; else what is done stays done."""
+    attempts = attempts_of(folder)
+    past = [attempt for attempt in attempts if (attempt.folder / RESULT).exists()]
+    if not past or any(
+        (attempt.folder / "calls").exists() for attempt in attempts if attempt.number > past[-1].number
+    ):
+        return
+    result = Result.read(past[-1].folder / RESULT)
+    if result is not None and result.state is State.SUCCEEDED:
+        put_away(folder, past[-1].folder)
+
+
 def _conversation(site: Site, session: Session) -> str | None:
     """Return the tool's own session id when the attempt before was lost in the middle of it."""
     before = session.attempt
@@ -127,12 +195,12 @@ def _conversation(site: Site, session: Session) -> str | None:
     return session.intent.tool_session_id
 
 
-def _intent(site: Site, session: Session, invocation: Invocation, number: int) -> Intent:
+def _intent(site: Site, session: Session, invocation: Invocation, attempt: Attempt) -> Intent:
     task = session.task
     launcher = site.launcher(task)
     return Intent(
         task_id=task.task_id,
-        attempt=number,
+        attempt=attempt.number,
         agent=site.name,
         host=site.host,
         boot_id=site.boot,
@@ -143,6 +211,10 @@ def _intent(site: Site, session: Session, invocation: Invocation, number: int) -
         env_files=invocation.env_files,
         env_aliases=dict(invocation.env_aliases),
         setup_argv=invocation.setup_argv,
+        stdin_file=str(attempt.folder / STDIN) if invocation.stdin is not None else None,
+        config_dir=str(invocation.config_dir) if invocation.config_dir is not None else None,
+        waiting_title=invocation.waiting_title,
+        waiting_text=invocation.waiting_text,
         interactive=invocation.interactive,
         output=invocation.output,
         output_name=invocation.output_path.name if invocation.output_path else None,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from agent.host.runners import forget_pruned
 from spool.names import is_task_id
 from spool.records import DamagedError
 from spool.results import RETRY, finish_pruning, prune, read_result, read_task
@@ -68,6 +69,7 @@ def prune_now(
             kept_bytes -= size
             freed_bytes += size
             pruned.append(item.task_id)
+    forget_pruned(workspace)
     logs, log_bytes = _prune_logs(workspace, now - timedelta(days=config.keep_log_days))
     return PruneReport(tuple(pruned), logs, freed_bytes + log_bytes)
 

@@ -10,7 +10,8 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from agent.tools.arguments import argument_list, is_empty
+from agent.tools.arguments import arguments_of, is_empty
+from agent.tools.asking import batch_size
 from agent.tools.environment import env_refusal
 from agent.tools.parameters import given_paths, missing, parameter_refusal
 from agent.tools.paths import Places, locate, output_file, working_folder
@@ -56,6 +57,7 @@ def check(
         or _conversation(tool, task)
         or _command(tool, task)
         or parameter_refusal(tool, task)
+        or _batches(tool, task)
         or _paths(tool, task, workspace, Places.of(workspace, config, files), must_be_new=output_must_be_new)
         or _arguments(tool, task, workspace, files)
     )
@@ -70,9 +72,8 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 
 
 def _unsupported(task: Task) -> Refusal | None:
-    for field in ("worktree", "review"):
-        if getattr(task, field):
-            return Refusal(f"{field} is not supported by this version", f"leave {field} out", field=field)
+    if task.review:
+        return Refusal("review is not supported by this version", "leave review out", field="review")
     if task.launcher is not None and task.launcher not in LAUNCHERS:
         return Refusal(
             f"the launcher {task.launcher} is not supported by this version",
@@ -118,6 +119,11 @@ def _command(tool: ToolDefinition, task: Task) -> Refusal | None:
     )
 
 
+def _batches(tool: ToolDefinition, task: Task) -> Refusal | None:
+    size = batch_size(tool, task)
+    return size if isinstance(size, Refusal) else None
+
+
 def _paths(
     tool: ToolDefinition, task: Task, workspace: Workspace, places: Places, *, must_be_new: bool
 ) -> Refusal | None:
@@ -152,9 +158,10 @@ def _arguments(tool: ToolDefinition, task: Task, workspace: Workspace, files: Pa
         executable=f"/{tool.name}",
         session_id=task.resume or _PLACEHOLDER_ID,
     )
-    optional = {"prompt", "model", "args", "files", "approval", "session", "session_id"}
+    ours = {"files", "approval", "session", "session_id", "folders", "config_dir", "listing"}
+    optional = {"prompt", "model", "args", *ours}
     for name in sorted(tool.required_names - optional):
         if is_empty(values.get(name)):
             return missing(tool, task, name)
-    arguments = argument_list(tool, values)
+    arguments = arguments_of(tool, values, interactive=task.interactive)
     return arguments if isinstance(arguments, Refusal) else None

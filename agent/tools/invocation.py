@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -11,6 +11,23 @@ from agent.tools.environment import names_in
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from agent.tools.repository import WorktreePlan
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One of several calls of a tool, each for some of the files.
+
+    Args:
+        files: their paths.
+        argv: the program's absolute path and its arguments.
+        stdin: what it reads; None for nothing at all.
+    """
+
+    files: tuple[str, ...]
+    argv: tuple[str, ...]
+    stdin: bytes | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
@@ -18,7 +35,7 @@ class Invocation:
 
     Args:
         argv: the program's absolute path and its arguments.
-        cwd: absolute, and there.
+        cwd: absolute, and there, or in a worktree that is still to be made.
         env: set over what is inherited; no secrets.
         env_files: KEY=VALUE files with the secrets.
         env_aliases: new name → names that may hold its value.
@@ -29,6 +46,14 @@ class Invocation:
         max_output_bytes: kept of each stream.
         output: which stream holds the answer.
         output_path: where the answer is to be put as well.
+        stdin: what it reads; None for nothing at all.
+        script: what the file holds that argv runs.
+        config_dir: the tool's private configuration folder; None when it has nothing to put there.
+        seeds: files below config_dir, made where they are not there yet.
+        calls: argv works through these calls, one after the other.
+        worktree: to be made first.
+        waiting_title: what the terminal's title is like while the tool waits for a person.
+        waiting_text: the same for the end of its screen.
     """
 
     argv: tuple[str, ...]
@@ -43,6 +68,14 @@ class Invocation:
     max_output_bytes: int
     output: Literal["stdout", "stderr", "none"]
     output_path: Path | None
+    stdin: bytes | None = None
+    script: bytes | None = None
+    config_dir: Path | None = None
+    seeds: Mapping[str, bytes] = field(default_factory=dict)
+    calls: tuple[Call, ...] = ()
+    worktree: WorktreePlan | None = None
+    waiting_title: str | None = None
+    waiting_text: str | None = None
 
     def env_names(self) -> tuple[str, ...]:
         """Return every name that is set, those of the files with secrets included.

@@ -49,6 +49,11 @@ class Listed:
     size_bytes: int
     kind: str
 
+    @classmethod
+    def of(cls, path: str) -> Listed:
+        """Return a file as it is now; one that is gone since it was planned is empty."""
+        return cls(path, os.lstat(path).st_size if os.path.lexists(path) else 0, kind_of(path))
+
 
 def kind_of(path: str) -> str:
     """Return what a file holds, by its suffix."""

@@ -74,6 +74,8 @@ def values_of(
     executable: str,
     session_id: str = "",
     goes_on: bool = False,
+    places: Mapping[str, Any] | None = None,
+    listing: str = "",
 ) -> dict[str, Any]:
     """Return the value of every variable; a parameter never takes the place of one of ours.
 
@@ -87,6 +89,8 @@ def values_of(
         executable: the program.
         session_id: of the tool's conversation.
         goes_on: an interrupted attempt of this task is resumed.
+        places: where it lies what is made for this attempt: config_dir, script, folders.
+        listing: the files that the command lists.
     """
     session = tool.session_resume if goes_on or task.resume else tool.session_new
     values: dict[str, Any] = {
@@ -100,6 +104,15 @@ def values_of(
         "task_id": task_id,
         "workspace": str(workspace),
         "files": str(files) if files else "",
+        "config_dir": "",
+        "script": "",
+        **(places or {}),
+        "folders": [
+            template.fill(part, {"folder": str(folder)}.__getitem__)
+            for folder in (places or {}).get("folders", ())
+            for part in tool.folder_argv
+        ],
+        "listing": listing,
         "approval": list(tool.approval.get(task.approval, ())),
         "session_id": session_id,
         "session": [template.fill(part, {"session_id": session_id}.__getitem__) for part in session],

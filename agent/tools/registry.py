@@ -86,6 +86,8 @@ class Registry:
         files_folder: Path | None = None,
         resume: str | None = None,
         search_path: str | None = None,
+        attempt_folder: Path | None = None,
+        config_dir: Path | None = None,
     ) -> Invocation | Refusal:
         """Return how a task is run here and now, or why it cannot be. See `agent.tools.render`."""
         tool = self.get(task.tool)
@@ -100,6 +102,8 @@ class Registry:
             files_folder=files_folder,
             resume=resume,
             search_path=search_path,
+            attempt_folder=attempt_folder,
+            config_dir=config_dir,
         )
 
     def _unknown(self, task: Task) -> Refusal:

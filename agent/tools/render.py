@@ -5,14 +5,18 @@ Nothing is run and nothing is written, so that `submit --dry-run` shows exactly 
 
 from __future__ import annotations
 
-import uuid
-from dataclasses import dataclass, replace
+import os
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent.tools.arguments import argument_list
+import agent.hook
+from agent.tools.adapter import Need, Signs
+from agent.tools.adapters import adapter_of
+from agent.tools.asking import Ground, Run, asking
 from agent.tools.check import check
-from agent.tools.environment import secrets_files, too_long
+from agent.tools.environment import names_in, secrets_files, too_long
 from agent.tools.executable import (
     Program,
     find_program,
@@ -25,7 +29,7 @@ from agent.tools.executable import (
 from agent.tools.invocation import Invocation
 from agent.tools.parameters import given_paths, parameters_of
 from agent.tools.paths import Places, find, output_file, working_folder
-from agent.tools.prompt import values_of
+from agent.tools.repository import plan_worktree
 from agent.tools.template import text_of
 from spool.refusal import Refusal
 
@@ -34,6 +38,8 @@ if TYPE_CHECKING:
     from agent.tools.definition import ToolDefinition
     from spool.task import Task
     from spool.workspace import Workspace
+
+HOOK = Path(agent.hook.__file__).absolute()
 
 
 def invocation(
@@ -46,6 +52,8 @@ def invocation(
     files_folder: Path | None = None,
     resume: str | None = None,
     search_path: str | None = None,
+    attempt_folder: Path | None = None,
+    config_dir: Path | None = None,
 ) -> Invocation | Refusal:
     """Return how the task is run here and now, or why it cannot be.
 
@@ -58,76 +66,109 @@ def invocation(
         files_folder: the task's input files, where it has any.
         resume: the conversation of an interrupted attempt, to go on with it.
         search_path: instead of this process's PATH.
+        attempt_folder: what belongs to the attempt lies there; the task's first one where it is not given.
+        config_dir: the tool's private configuration folder; the task's own where it is not given.
     """
     search = service_path() if search_path is None else search_path
-    run = _Run(tool, task, workspace, config, task_id, files_folder, resume, search)
+    attempt = attempt_folder or workspace.sessions / task_id / "attempts" / "001"
+    private = config_dir or workspace.configs / "runners" / tool.name / f"task-{task_id}"
+    run = Run(
+        tool,
+        task,
+        workspace,
+        config,
+        task_id,
+        files_folder,
+        resume,
+        search,
+        attempt,
+        private,
+        config_dir is not None,
+    )
     refused = _refused(run)
     if refused:
         return refused
-    where = _where(run)
-    if isinstance(where, Refusal):
-        return where
-    cwd, inputs = where
+    ground = _ground(run)
+    if isinstance(ground, Refusal):
+        return ground
     program = find_program(tool, search)
     if program is None:
         return not_installed(tool)
-    session_id = resume or task.resume or (str(uuid.uuid4()) if tool.session_new else "")
-    arguments = _arguments(run, program, inputs, session_id)
-    if isinstance(arguments, Refusal):
-        return arguments
     setup = find_setup(tool, run_path(tool, program, search))
     if isinstance(setup, Refusal):
         return setup
     secrets = secrets_files(tool, workspace.configs)
     if isinstance(secrets, Refusal):
         return secrets
-    env = _env(run, program)
+    seed = adapter_of(tool).seed(_need(run, ground, secrets))
+    asked = asking(run, ground, str(program.path))
+    if isinstance(asked, Refusal):
+        return asked
+    has_folder = bool(run.is_prepared or seed.files or seed.env or "config_dir" in tool.argv_names)
+    env = {**_env(run, program), **seed.env, **({"AISPOOL_CONFIG": str(private)} if has_folder else {})}
     if refused := too_long(env):
         return refused
+    signs = adapter_of(tool).SIGNS if task.interactive else Signs()
     return Invocation(
-        argv=arguments,
-        cwd=cwd,
+        argv=asked.arguments.argv,
+        cwd=ground.cwd,
         env=env,
         env_files=secrets,
         env_aliases=dict(tool.env_aliases),
         setup_argv=setup,
-        tool_session_id=session_id or None,
+        tool_session_id=asked.session_id or None,
         timeout_s=task.timeout or tool.timeout_s or config.timeout_s,
         interactive=task.interactive,
         max_output_bytes=min(tool.max_output_bytes or config.max_output_bytes, config.max_output_bytes),
         output=tool.output,
         output_path=_output_path(run),
+        stdin=asked.arguments.stdin,
+        script=asked.arguments.script,
+        config_dir=private if has_folder else None,
+        seeds=seed.files,
+        calls=asked.calls,
+        worktree=ground.worktree,
+        waiting_title=signs.title,
+        waiting_text=signs.text,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """What `invocation` was asked for."""
-
-    tool: ToolDefinition
-    task: Task
-    workspace: Workspace
-    config: AgentConfig
-    task_id: str
-    files: Path | None
-    resume: str | None
-    search: str
-
-
-def _refused(run: _Run) -> Refusal | None:
+def _refused(run: Run) -> Refusal | None:
     refused = check(run.tool, run.task, run.workspace, run.config, run.files, output_must_be_new=False)
     if refused is None and run.resume is not None and not run.tool.session_resume:
         return Refusal(f"{run.tool.name} cannot go on with an earlier conversation", "run the task again")
     return refused
 
 
-def _where(run: _Run) -> tuple[Path, dict[str, Any]] | Refusal:
+def _ground(run: Run) -> Ground | Refusal:
+    """Find where it runs, and its inputs; in a worktree, both lie in there."""
     places = Places.of(run.workspace, run.config, run.files)
     cwd = _cwd(run.tool, run.task, places)
     if isinstance(cwd, Refusal):
         return cwd
     inputs = _inputs(run.tool, run.task, replace(places, cwd=cwd))
-    return inputs if isinstance(inputs, Refusal) else (cwd, inputs)
+    if isinstance(inputs, Refusal):
+        return inputs
+    if not run.task.worktree:
+        return Ground(cwd, inputs)
+    plan = plan_worktree(run.workspace, run.task_id, Path(os.path.realpath(cwd)), places.allow)
+    if isinstance(plan, Refusal):
+        return plan
+    return Ground(plan.cwd, inputs, plan)
+
+
+def _need(run: Run, ground: Ground, secrets: tuple[str, ...]) -> Need:
+    has = {name for name, value in os.environ.items() if value}
+    has |= {*run.tool.env, *run.task.env, *(name for file in secrets for name in names_in(Path(file)))}
+    has |= {name for name, others in run.tool.env_aliases.items() if has & {*others}}
+    return Need(
+        task=run.task,
+        config_dir=run.config_dir,
+        cwd=ground.cwd,
+        has=frozenset(has),
+        hook=(sys.executable, "-I", "-S", str(HOOK)),
+        headless=not run.task.interactive,
+    )
 
 
 def _cwd(tool: ToolDefinition, task: Task, places: Places) -> Path | Refusal:
@@ -162,31 +203,14 @@ def _inputs(tool: ToolDefinition, task: Task, places: Places) -> dict[str, Any] 
     return inputs
 
 
-def _arguments(
-    run: _Run, program: Program, inputs: dict[str, Any], session_id: str
-) -> tuple[str, ...] | Refusal:
-    values = values_of(
-        run.tool,
-        run.task,
-        task_id=run.task_id,
-        workspace=run.workspace.root,
-        files=run.files,
-        inputs=inputs,
-        executable=str(program.path),
-        session_id=session_id,
-        goes_on=run.resume is not None,
-    )
-    return argument_list(run.tool, values)
-
-
-def _env(run: _Run, program: Program) -> dict[str, str]:
+def _env(run: Run, program: Program) -> dict[str, str]:
     env = {"PATH": run_path(run.tool, program, run.search)}
     if environment := virtual_env(run.tool):
         env["VIRTUAL_ENV"] = str(environment)
     return {**env, **run.tool.env, **run.task.env, **_ours(run)}
 
 
-def _ours(run: _Run) -> dict[str, str]:
+def _ours(run: Run) -> dict[str, str]:
     ours = {
         "AISPOOL_WORKSPACE": str(run.workspace.root),
         "AISPOOL_TASK_ID": run.task_id,
@@ -203,7 +227,7 @@ def _ours(run: _Run) -> dict[str, str]:
     return ours
 
 
-def _output_path(run: _Run) -> Path | None:
+def _output_path(run: Run) -> Path | None:
     given = run.task.parameters.get("output")
     target = output_file(given, run.workspace, must_be_new=False) if given is not None else None
     assert not isinstance(target, Refusal), "_refused has seen it"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,18 +50,21 @@ class WorktreePlan:
         path: of the task's own worktree.
         branch: the task's own.
         cwd: where the tool runs: the same sub folder of the new worktree.
+        tracked: what the commit holds, folders and files, relative to the top.
     """
 
     top: Path
     path: Path
     branch: str
     cwd: Path
+    tracked: frozenset[str] = field(default=frozenset(), repr=False)
 
     def moved(self, path: str) -> str:
-        """Return where an input lies in the worktree; the path itself when it is not of the repository."""
-        if Path(path).is_relative_to(self.top):
-            return str(self.path / Path(path).relative_to(self.top))
-        return path
+        """Return where an input lies in the worktree; the path itself when the commit does not hold it."""
+        if not Path(path).is_relative_to(self.top):
+            return path
+        below = Path(path).relative_to(self.top)
+        return str(self.path / below) if str(below) in self.tracked or below == Path() else path
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -159,4 +162,13 @@ def plan_worktree(
             )
     # without links, as git lists it
     path = Path(os.path.realpath(workspace.root)) / "worktrees" / task_id
-    return WorktreePlan(top, path, branch_of(task_id), path / cwd.relative_to(top))
+    return WorktreePlan(top, path, branch_of(task_id), path / cwd.relative_to(top), _tracked(top))
+
+
+def _tracked(top: Path) -> frozenset[str]:
+    try:
+        return frozenset(
+            git(top, "ls-tree", "-r", "-t", "-z", "--name-only", "--full-tree", "HEAD").split("\0")
+        )
+    except GitError:
+        return frozenset()  # there is no commit yet, which is said when the worktree is made

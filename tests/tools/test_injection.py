@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.tools.arguments import argument_list
+from agent.tools.arguments import Arguments, arguments_of
 from agent.tools.definition import ToolDefinition
 from agent.tools.prompt import values_of
 from spool.refusal import Refusal
@@ -122,10 +122,11 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("workspace")
 
 
-def arguments_of(root: Path, fields: dict[str, Any]) -> tuple[str, ...] | Refusal:
+def rendered(root: Path, fields: dict[str, Any]) -> tuple[str, ...] | Refusal:
     task = Task.model_validate({"tool": "t", **fields})
     values = values_of(TOOL, task, task_id="t", workspace=root, files=None, inputs={}, executable="/bin/t")
-    return argument_list(TOOL, values)
+    arguments = arguments_of(TOOL, values)
+    return arguments if isinstance(arguments, Refusal) else arguments.argv
 
 
 @given(thing=JSON, extra=st.dictionaries(TEXTS, JSON))
@@ -133,7 +134,7 @@ def test_no_value_is_lost(root: Path, thing: Any, extra: dict[str, Any]) -> None
     """Each parameter can be read back out of the prompt as it went in."""
     reserved = {"prompt", "cwd", "output", "args", "model", "place", "list"}
     parameters = {"thing": thing, **{k: v for k, v in extra.items() if k not in reserved}}
-    arguments = arguments_of(root, {"command": "look", "parameters": parameters})
+    arguments = rendered(root, {"command": "look", "parameters": parameters})
     assert not isinstance(arguments, Refusal)
     told, _ = json.JSONDecoder().raw_decode(arguments[-1].rpartition("as JSON:\n")[2])
     assert told == parameters
@@ -145,7 +146,7 @@ def test_each_value_is_one_argument(
 ) -> None:
     """Nothing splits, nothing is expanded, and nothing of a task stands where an option could."""
     parameters = {"prompt": prompt, "place": place, "model": model, "list": items}
-    arguments = arguments_of(root, {"parameters": parameters})
+    arguments = rendered(root, {"parameters": parameters})
     if isinstance(arguments, Refusal):
         assert "taken for an option" in arguments.what
         assert any(value.startswith("-") for value in (model, *items))
@@ -159,7 +160,7 @@ def test_each_value_is_one_argument(
     name=st.sampled_from(["executable", "workspace", "task_id", "approval", "session", "command"]), value=JSON
 )
 def test_a_parameter_cannot_take_the_place_of_ours(root: Path, name: str, value: Any) -> None:
-    arguments = arguments_of(root, {"parameters": {"prompt": "what is this", name: value}})
+    arguments = rendered(root, {"parameters": {"prompt": "what is this", name: value}})
     assert not isinstance(arguments, Refusal)
     assert arguments[0] == "/bin/t"
 
@@ -169,4 +170,6 @@ def test_two_dashes_end_options() -> None:
         {"name": "t", "executables": ["t"], "argv": ["$executable", "--", "$command", "$prompt", "$x"]}
     )
     values = {"executable": "/t", "command": "-c", "prompt": "-p", "x": ["-x", "--"]}
-    assert argument_list(tool, values) == ("/t", "--", "-c", "-p", "-x", "--")
+    arguments = arguments_of(tool, values)
+    assert isinstance(arguments, Arguments)
+    assert arguments.argv == ("/t", "--", "-c", "-p", "-x", "--")
