@@ -28,6 +28,9 @@ _PERMISSIONS = {
     "ask": _ASKING,
     "auto": dict.fromkeys(_ASKING, "allow"),
 }
+_TAKEN_AWAY = frozenset({"bash", "edit", "write", "patch", "multiedit"})
+"""It does not offer the model what is denied."""
+
 _REJECTED = re.compile(
     r"rejected permission|permission (?:was )?denied|rule which prevents you", re.IGNORECASE
 )
@@ -121,7 +124,12 @@ def _usage(ends: list[Any]) -> Usage:
 def _refused(events: list[Object]) -> str:
     for event in events:
         state = at(event, "part", "state")
-        if event.get("type") == "tool_use" and _REJECTED.search(text_at(state, "error")):
+        if event.get("type") != "tool_use":
+            continue
+        wanted = text_at(state, "input", "tool")
+        if text_at(event, "part", "tool") == "invalid" and wanted in _TAKEN_AWAY:
+            return f"{wanted} is not among the tools that it has"
+        if _REJECTED.search(text_at(state, "error")):
             return named(text_at(event, "part", "tool"), at(state, "input"))
     return ""
 

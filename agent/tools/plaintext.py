@@ -33,7 +33,7 @@ def read(
     if said.interactive:
         return Found()
     answer, trouble = plain(text_of(said.stdout)), plain(text_of(said.stderr))
-    failed = said.exit_code not in (0, None) or said.signal is not None
+    failed = said.exit_code != 0
     error = _line(trouble, fatal) or _line(answer, fatal)
     if failed and not error:
         last = tail(trouble) or tail(answer)

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from agent.tools import hooks, streamjson
 from agent.tools.adapter import Need, Said, Seed, Signs
-from agent.tools.jsonlines import Object, count_at, list_at, text_at, text_of, transcript
+from agent.tools.jsonlines import Object, count_at, list_at, objects, text_at, text_of, transcript
 from agent.tools.report import Outcome
 from agent.tools.verdict import Found, report
 from spool.records import Usage
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from agent.tools.report import Report
 
 SIGNS = Signs(text=r"Waiting for user confirmation|Apply this change\?|How would you like to authenticate")
@@ -48,9 +50,13 @@ def seed(need: Need) -> Seed:
         },
         "security": {"folderTrust": {"enabled": False}},
     }
-    if not need.headless:
-        settings["hooks"] = hooks.table(need, _EVENTS, timeout=hooks.MAX_HOOK_S * _MS)
-    return Seed(files={"settings.json": hooks.as_bytes(settings)}, env={"QWEN_HOME": str(need.config_dir)})
+    settings["hooks"] = hooks.table(need, _EVENTS, timeout=hooks.MAX_HOOK_S * _MS)
+    env = {
+        "QWEN_HOME": str(need.config_dir),
+        "QWEN_CODE_SUPPRESS_YOLO_WARNING": "1",
+        **hooks.headless(need),
+    }
+    return Seed(files={"settings.json": hooks.as_bytes(settings)}, env=env)
 
 
 def read(said: Said) -> Report:
@@ -59,12 +65,37 @@ def read(said: Said) -> Report:
         return report(said, _from_transcript(said))
     found = streamjson.read(said)
     if found.finished or found.error:
-        return report(said, found)
+        return report(said, replace(found, usage=_of_this_run(said, found)))
     trouble = _trouble(said)
     late = _OUT_OF_TIME in text_of(said.stderr)
     error = trouble or ("its own limit of time was reached" if late else "")
     outcome = Outcome.TIMED_OUT if late and not trouble else None
     return report(said, replace(found, error=error, outcome=outcome))
+
+
+def _of_this_run(said: Said, found: Found) -> Usage:
+    """Take off what the conversation had used before: its total counts that again when it goes on."""
+    given, written = found.usage.input_tokens, found.usage.output_tokens
+    kept = _answers(said.config_dir, found.session_id)
+    ours = sum(record.get("type") == "assistant" for record in objects(text_of(said.stdout)))
+    if given is None or written is None or not ours or len(kept) <= ours:
+        return found.usage
+    before = _sum(kept[:-ours])
+    return Usage(
+        input_tokens=max(0, given - (before.input_tokens or 0)),
+        output_tokens=max(0, written - (before.output_tokens or 0)),
+    )
+
+
+def _answers(config_dir: Path | None, session_id: str | None) -> list[Object]:
+    records = transcript(config_dir, _TRANSCRIPTS, session_id)
+    return [record for record in records if record.get("type") == "assistant"]
+
+
+def _sum(answers: list[Object]) -> Usage:
+    given = [count_at(answer, "usageMetadata", "promptTokenCount") for answer in answers]
+    written = [count_at(answer, "usageMetadata", "candidatesTokenCount") for answer in answers]
+    return Usage(input_tokens=sum(n or 0 for n in given), output_tokens=sum(n or 0 for n in written))
 
 
 def _trouble(said: Said) -> str:
@@ -82,14 +113,11 @@ def question(raw: str) -> str:
 
 
 def _from_transcript(said: Said) -> Found:
-    records = transcript(said.config_dir, _TRANSCRIPTS, said.session_id)
-    answers = [record for record in records if record.get("type") == "assistant"]
+    answers = _answers(said.config_dir, said.session_id)
     if not answers:
         return Found()
     text = "".join(text_at(part, "text") for part in list_at(answers[-1], "message", "parts"))
-    inputs = [count_at(answer, "usageMetadata", "promptTokenCount") for answer in answers]
-    outputs = [count_at(answer, "usageMetadata", "candidatesTokenCount") for answer in answers]
-    usage = Usage(input_tokens=sum(n or 0 for n in inputs), output_tokens=sum(n or 0 for n in outputs))
+    usage = _sum(answers)
     session_id = text_at(answers[-1], "sessionId") or None
     if text.startswith("[API Error:"):
         return Found(error=text, session_id=session_id, usage=usage, worked=bool(usage.output_tokens))

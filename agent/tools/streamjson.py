@@ -115,6 +115,11 @@ def named(tool: str, given: Any) -> str:
 def _usage(result: Object) -> Usage:
     if "usage" not in result:
         return Usage(cost_usd=number_at(result, "total_cost_usd"))
+    cost = number_at(result, "total_cost_usd")
+    since = at(result, "model_usage_since_last_result")
+    if isinstance(since, dict) and cost is not None:
+        # the total is that of the whole conversation when it goes on
+        cost = sum(number_at(model, "costUSD") or 0.0 for model in since.values())
     cached = sum(count_at(result, "usage", name) or 0 for name in ("cache_creation_input_tokens",))
     read_again = count_at(result, "usage", "cache_read_input_tokens") or 0
     given = count_at(result, "usage", "input_tokens")
@@ -123,7 +128,7 @@ def _usage(result: Object) -> Usage:
     return Usage(
         input_tokens=None if given is None else given + apart,
         output_tokens=count_at(result, "usage", "output_tokens"),
-        cost_usd=number_at(result, "total_cost_usd"),
+        cost_usd=cost,
     )
 
 

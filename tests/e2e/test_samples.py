@@ -43,8 +43,28 @@ print(json.dumps({{"prompt": words[0], "cwd": os.getcwd()}}))
 KNOWN = {
     "crush": ("run", {"-q": 0, "-m": 1}),
     "blackbox": ("", {"--prompt": 1, "--model": 1, "--yolo": 0}),
-    "qwen": ("", {"--model": 1, "--approval-mode": 1, "--session-id": 1, "--resume": 1}),
-    "gemini": ("", {"-m": 1, "-p": 1, "--approval-mode": 1, "--session-id": 1, "--resume": 1}),
+    "qwen": (
+        "",
+        {
+            "--model": 1,
+            "--approval-mode": 1,
+            "--session-id": 1,
+            "--resume": 1,
+            "--auth-type": 1,
+            "--output-format": 1,
+        },
+    ),
+    "gemini": (
+        "",
+        {
+            "-m": 1,
+            "-p": 1,
+            "--approval-mode": 1,
+            "--session-id": 1,
+            "--resume": 1,
+            "--output-format": 1,
+        },
+    ),
 }
 
 WORDS = {

@@ -31,10 +31,20 @@ if SPEC["subcommand"]:
     rest = rest[1:]
 while rest:
     word = rest.pop(0)
-    if word in SPEC["values"]:
+    if word == "--":
+        words += rest
+        break
+    if word in SPEC["lists"]:
+        options[word] = []
+        while rest and not rest[0].startswith("-"):
+            options[word].append(rest.pop(0))
+    elif word in SPEC["values"]:
         if not rest or rest[0].startswith("-"):
             die("not enough arguments following: " + word)
         options[word] = rest.pop(0)
+        if SPEC["resume"] and rest[:1] == ["resume"]:
+            options["resume"] = rest[1]
+            rest = rest[2:]
     elif word in SPEC["flags"]:
         options[word] = True
     elif word.startswith("-"):
@@ -50,12 +60,55 @@ with open(__file__ + ".json", "w") as file:
 """
 
 SPECS: dict[str, dict[str, Any]] = {
-    "crush": {"subcommand": "run", "values": ["-m"], "flags": ["-q"], "words": 1},
+    "crush": {"subcommand": "run", "values": ["-m", "-s"], "flags": ["-q"], "words": 1},
     "blackbox": {"values": ["--prompt", "--model", "--approval-mode"], "flags": ["--yolo"], "words": 0},
-    "qwen": {"values": ["--model", "--approval-mode", "--session-id", "--resume"], "flags": [], "words": 1},
-    "gemini": {
-        "values": ["-m", "-p", "--approval-mode", "--session-id", "--resume"],
+    "qwen": {
+        "values": [
+            *(
+                "--model",
+                "--approval-mode",
+                "--session-id",
+                "--resume",
+                "--auth-type",
+                "--output-format",
+                "-i",
+            ),
+        ],
         "flags": [],
+        "words": 1,
+    },
+    "gemini": {
+        "values": [
+            *("-m", "-p", "-i", "--approval-mode", "--session-id", "--resume", "--output-format"),
+        ],
+        "flags": [],
+        "words": 0,
+    },
+    "claude": {
+        "values": ["--output-format", "--model", "--permission-mode", "--session-id", "--resume"],
+        "lists": ["--allowedTools", "--disallowedTools"],
+        "flags": ["-p", "--verbose"],
+        "words": 1,
+    },
+    "codex": {
+        "subcommand": "exec",
+        "values": ["-m", "-s", "-c"],
+        "flags": ["--json", "--skip-git-repo-check"],
+        "words": 1,
+        "resume": True,
+    },
+    "opencode": {
+        "subcommand": "run",
+        "values": ["--format", "-m", "-s", "--agent"],
+        "flags": ["--auto"],
+        "words": 1,
+    },
+    "aider": {
+        "values": ["--model", "--message", "--chat-mode"],
+        "flags": [
+            *("--no-pretty", "--no-stream", "--no-fancy-input", "--no-suggest-shell-commands", "--dry-run"),
+            *("--no-auto-commits", "--no-dirty-commits", "--yes-always"),
+        ],
         "words": 0,
     },
 }
@@ -88,7 +141,7 @@ def install(programs: Path) -> Install:
 
     def make(tool: str, name: str | None = None, folder: Path | None = None) -> Path:
         file = (folder or programs) / (name or tool)
-        spec = json.dumps({"subcommand": None, **SPECS[tool]})
+        spec = json.dumps({"subcommand": None, "lists": [], "resume": False, **SPECS[tool]})
         file.write_text(STAND_IN.format(python=sys.executable, spec=spec))
         file.chmod(0o755)
         return file

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import shutil
+import subprocess
+import tomllib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from pydantic import ValidationError
 
-from agent.tools.adapter import Said
-from agent.tools.adapters import ADAPTERS
+from agent.config import ConfigError
+from agent.tools.adapter import Need, Said
+from agent.tools.adapters import ADAPTERS, adapter_of
+from agent.tools.definition import ADAPTER_NAMES, ToolDefinition
+from agent.tools.limits import retry_after_s
+from agent.tools.registry import Registry
 from agent.tools.report import SENTENCES, Outcome, Report
+from spool.records import Usage
+from spool.task import Task
+
+if TYPE_CHECKING:
+    from spool.workspace import Workspace
 
 GOLDEN = Path(__file__).parent / "golden"
 CASES = sorted(path.parent for path in GOLDEN.glob("*/*/expected.json"))
@@ -137,3 +151,316 @@ def test_output_of_which_the_middle_is_missing(case: Path, share: float) -> None
     # where the answer itself is missing, nobody can tell that it was empty
     if expected["outcome"] not in ("success", "refused", "no_answer"):
         assert report.outcome is not Outcome.SUCCESS
+
+
+def need_of(tool: str, folder: Path, **changes: Any) -> Need:
+    fields: dict[str, Any] = {
+        "task": Task.model_validate(
+            {"tool": tool, "command": "x", "approval": changes.pop("approval", "ask")}
+        ),
+        "config_dir": folder / "private",
+        "cwd": folder,
+        "has": frozenset({"GEMINI_API_KEY", "ANTHROPIC_API_KEY", "OPENAI_API_KEY"}),
+        "hook": ("/usr/bin/python3", "/a b/hook.py"),
+        "headless": True,
+        **changes,
+    }
+    return Need(**fields)
+
+
+@pytest.mark.parametrize("tool", sorted(ADAPTERS))
+@pytest.mark.parametrize("approval", ["read-only", "ask", "auto"])
+def test_what_is_put_in_place(tool: str, approval: str, tmp_path: Path) -> None:
+    """The files lie below the private folder, and are those of a task with a terminal as well."""
+    headless = ADAPTERS[tool].seed(need_of(tool, tmp_path, approval=approval))
+    person = ADAPTERS[tool].seed(need_of(tool, tmp_path, approval=approval, headless=False))
+    for name in headless.files.keys() & person.files.keys():
+        assert headless.files[name] == person.files[name], "a prepared folder is used for both"
+    for name, content in headless.files.items():
+        assert not Path(name).is_absolute()
+        assert ".." not in Path(name).parts
+        if name.endswith(".json"):
+            json.loads(content)
+        if name.endswith(".toml"):
+            tomllib.loads(content.decode())
+    for name, value in headless.env.items():
+        assert "KEY" not in name
+        assert "\0" not in value
+
+
+@pytest.mark.parametrize("tool", ["claude", "codex", "gemini", "qwen"])
+def test_hooks_say_when_it_waits(tool: str, tmp_path: Path) -> None:
+    """Each hook runs as a shell command, and says nothing without a terminal."""
+    program = tmp_path / "a b" / "hook"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\necho "$1" >> {shlex.quote(str(tmp_path / "called"))}\n')
+    program.chmod(0o755)
+    seed = ADAPTERS[tool].seed(need_of(tool, tmp_path, hook=(str(program),), headless=False))
+    (settings,) = [
+        document
+        for name, content in seed.files.items()
+        if name.endswith(".json") and "hooks" in (document := json.loads(content))
+    ]
+    commands = {
+        event: entry["command"]
+        for event, entries in settings["hooks"].items()
+        for entry in entries[0]["hooks"]
+    }
+    assert {"waiting", "working"} == {
+        word for line in commands.values() for word in ("waiting", "working") if word in line
+    }
+    for command in commands.values():
+        for silent in ({}, {"AISPOOL_HEADLESS": "1"}):
+            env = {"PATH": "/usr/bin:/bin", **silent}
+            subprocess.run(["/bin/sh", "-c", command], env=env, check=True, stdout=subprocess.DEVNULL)
+    said = (tmp_path / "called").read_text().split()
+    assert len(said) == len(commands), "with a terminal alone"
+
+
+@pytest.mark.parametrize("case", sorted(GOLDEN.glob("*/interactive*/hooks.jsonl")), ids=str)
+def test_a_question_is_a_short_sentence(case: Path) -> None:
+    adapter = ADAPTERS[case.parent.parent.name]
+    for line in case.read_text().splitlines():
+        sentence = adapter.question(line)
+        assert sentence
+        assert sentence.isprintable()
+        assert len(sentence) <= 400
+
+
+def test_what_a_permission_is_asked_for() -> None:
+    raw = json.dumps({"hook_event_name": "PermissionRequest", "tool_name": "Bash"})
+    assert ADAPTERS["claude"].question(raw) == "may it use Bash?"
+    raw = json.dumps({"tool_name": "Bash", "tool_input": {"command": "make\ttest", "description": "Test it"}})
+    assert ADAPTERS["codex"].question(raw) == "may it use Bash (make test)? Test it"
+    raw = json.dumps({"type": "permission.asked", "properties": {"permission": "bash", "patterns": ["ls"]}})
+    assert ADAPTERS["opencode"].question(raw) == "may it use bash (ls)?"
+    for raw in ("", "{", "[]", "[" * 100_000, json.dumps("x")):
+        assert ADAPTERS["qwen"].question(raw)
+
+
+@pytest.mark.parametrize(
+    ("tool", "case", "waits"),
+    [
+        ("gemini", "interactive/pane-permission-question.txt", True),
+        ("gemini", "interactive/pane-done.txt", False),
+        ("codex", "interactive/pane-permission-question.txt", True),
+        ("codex", "interactive/pane-done.txt", False),
+        ("claude", "interactive-untrusted/pane-trust.txt", True),
+        ("claude", "interactive-new-key/pane-key.txt", True),
+        ("claude", "interactive/pane-done.txt", False),
+        ("qwen", "interactive/pane-permission-question.txt", True),
+        ("qwen", "interactive/pane-done.txt", False),
+        ("opencode", "interactive/pane-permission-question.txt", True),
+        ("opencode", "interactive/pane-done.txt", False),
+    ],
+)
+def test_signs_of_waiting(tool: str, case: str, *, waits: bool) -> None:
+    title, _, screen = (GOLDEN / tool / case).read_text().partition("\n")
+    signs = ADAPTERS[tool].SIGNS
+    seen = bool(signs.title and re.search(signs.title, title)) or bool(
+        signs.text and re.search(signs.text, screen)
+    )
+    assert seen is waits
+
+
+@pytest.mark.parametrize(
+    ("tool", "stdout", "stderr", "code", "outcome"),
+    [
+        ("crush", "Hello.\n", "", 0, "success"),
+        ("crush", "", "", 0, "no_answer"),
+        ("crush", "", "  ERROR  401 Unauthorized: invalid api key", 1, "auth"),
+        ("crush", "", "  ERROR  agent processing failed: 429 Too Many Requests", 0, "rate_limit"),
+        ("crush", "", "dial tcp 127.0.0.1:1: connect: connection refused", 1, "unreachable"),
+        ("blackbox", "Hello.\n", "", 0, "success"),
+        ("blackbox", "[API Error: 500 Internal Server Error]\n", "", 0, "server_error"),
+        ("blackbox", "", "You have exhausted your daily quota on this model.", 1, "quota"),
+        ("blackbox", "", "something else", 3, "failed"),
+        (
+            "aider",
+            "Hello.\n\nTokens: 1.2k sent, 34 received. Cost: $0.02 message, $0.05 session.\n",
+            "",
+            0,
+            "success",
+        ),
+        ("aider", "litellm.AuthenticationError: AnthropicException - invalid x-api-key\n", "", 0, "auth"),
+        ("aider", "litellm.RateLimitError: try again in 20s\n", "", 0, "rate_limit"),
+        ("aider", "litellm.ContextWindowExceededError: too long\n", "", 0, "context_too_long"),
+        ("shell", "out\n", "", 0, "success"),
+        ("shell", "", "", 0, "success"),
+        ("shell", "429 Too Many Requests\n", "", 4, "failed"),
+        ("generic", "out\n", "", 0, "success"),
+        ("generic", "", "HTTP 503 Service Unavailable", 1, "server_error"),
+        ("generic", "", "", None, "lost"),
+    ],
+)
+def test_tools_that_print_plain_text(
+    tool: str, stdout: str, stderr: str, code: int | None, outcome: str
+) -> None:
+    said = Said(
+        code, None, None, stdout.encode(), stderr.encode(), interactive=False, finished_at=WHEN_UNSAID
+    )
+    report = ADAPTERS[tool].read(said)
+    assert report.outcome == outcome, report.reason
+    if tool == "aider" and outcome == "success":
+        assert report.text == "Hello."
+        assert (report.usage.input_tokens, report.usage.output_tokens) == (1200, 34)
+        assert report.usage.cost_usd == 0.05
+
+
+JSON_TOOL = {
+    "name": "mine",
+    "argv": ["/bin/mine", "$prompt"],
+    "read": {
+        "format": "jsonl",
+        "text": "result.parts.-1.text",
+        "error": "error.message",
+        "session": "id",
+        "input_tokens": "usage.in",
+        "output_tokens": "usage.out",
+        "cost": "usage.usd",
+        "outcomes": [{"pattern": "^SLOW DOWN", "outcome": "rate_limit"}],
+        "waiting_text": "y/n",
+        "config_dir_variable": "MINE_HOME",
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("stdout", "stderr", "code", "outcome", "text"),
+    [
+        (
+            '{"id":"a"}\n{"result":{"parts":[{"text":"x"},{"text":"y"}]},"usage":{"in":3,"out":4,"usd":0.5}}',
+            "",
+            0,
+            "success",
+            "y",
+        ),
+        ('{"error":{"message":"401 Unauthorized"}}', "", 0, "auth", ""),
+        ("", "SLOW DOWN please, try again in 9s", 1, "rate_limit", ""),
+        ('{"result":{"parts":[{"text":"x"}]}}', "", 7, "failed", "x"),
+        ("[1, 2", "", 0, "no_answer", ""),
+    ],
+)
+def test_a_tool_of_tools_toml_alone(
+    stdout: str, stderr: str, code: int, outcome: str, text: str, tmp_path: Path
+) -> None:
+    """The generic adapter reads what its table says."""
+    adapter = adapter_of(ToolDefinition.model_validate(JSON_TOOL))
+    assert adapter.SIGNS.text == "y/n"
+    assert adapter.seed(need_of("mine", tmp_path)).env == {"MINE_HOME": str(tmp_path / "private")}
+    said = Said(
+        code, None, None, stdout.encode(), stderr.encode(), interactive=False, finished_at=WHEN_UNSAID
+    )
+    report = adapter.read(said)
+    assert report.outcome == outcome, report.reason
+    assert report.text == text
+    if outcome == "success":
+        assert report.usage == Usage(input_tokens=3, output_tokens=4, cost_usd=0.5)
+        assert report.tool_session_id == "a"
+    if outcome == "rate_limit":
+        assert report.retry_after_s == 9.0
+
+
+@pytest.mark.parametrize(
+    ("table", "place", "says"),
+    [
+        ('format = "xml"', "tools.x.read.format", "'text', 'json' or 'jsonl'"),
+        ('text = "a.b"', "tools.x.read", "plain text has none"),
+        ('format = "json"', "tools.x.read", "set `text`"),
+        ('format = "json"\ntext = "a..b"', "tools.x.read.text", "names joined by dots"),
+        (
+            'outcomes = [{pattern = "(", outcome = "auth"}]',
+            "tools.x.read.outcomes.0.pattern",
+            "regular expression",
+        ),
+        (
+            'outcomes = [{pattern = "x", outcome = "success"}]',
+            "tools.x.read.outcomes.0.outcome",
+            "another outcome",
+        ),
+        ('outcomes = [{pattern = "x", outcome = "no"}]', "tools.x.read.outcomes.0.outcome", "rate_limit"),
+        ('config_dir_variable = "A-B"', "tools.x.read.config_dir_variable", "match"),
+        ('txet = "a"', "tools.x.read.txet", "no option"),
+    ],
+)
+def test_a_mistake_in_a_read_table_names_the_field(
+    workspace: Workspace, table: str, place: str, says: str
+) -> None:
+    text = f"[tools.x]\nargv = ['/bin/x', '$prompt']\n[tools.x.read]\n{table}\n"
+    (workspace.configs / "tools.toml").write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        Registry.load(workspace)
+    assert (caught.value.place or "").startswith(place)
+    assert says in str(caught.value)
+
+
+def test_the_adapter_of_a_tool() -> None:
+    """Its own name's, unless it says another; a person's tool may be read as a known one."""
+    assert set(ADAPTER_NAMES) == set(ADAPTERS)
+    plain = {"argv": ["/bin/x", "$prompt"]}
+    assert adapter_of(ToolDefinition.model_validate({"name": "claude", **plain})) is ADAPTERS["claude"]
+    mine = ToolDefinition.model_validate({"name": "mine", "adapter": "claude", **plain})
+    assert adapter_of(mine) is ADAPTERS["claude"]
+    for wrong in ({"adapter": "cluade"}, {"adapter": "claude", "read": {"waiting_text": "x"}}):
+        with pytest.raises(ValidationError):
+            ToolDefinition.model_validate({"name": "mine", **plain, **wrong})
+
+
+NOW = datetime(2026, 11, 22, 0, 33, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "wait_s"),
+    [
+        ("Please try again in 7s.", 7),
+        ("Please retry in 8h24m32s.", 30272),
+        ("try again in 3 days 4 hours 5 minutes", 273900),
+        ("Retry-After: 120", 120),
+        ('"retryDelay": "34.5s"', 34.5),
+        ("retry-after-ms: 1500", 1.5),
+        ("Please try again in 250ms", 0.25),
+        ("You've hit your limit · resets 2:33am (UTC)", 7200),
+        ("resets 2:33am (Europe/Berlin)", 3600),
+        ("resets 3am (UTC)", 8820),
+        ("resets Nov 25 at 12:33am (UTC)", 3 * 86400),
+        ("resets at 2026-11-22T01:33:00Z", 3600),
+        (f"Claude AI usage limit reached|{int(NOW.timestamp()) + 60}", 60),
+        ("try again later", None),
+        ("try again in 999 days", None),
+        ("resets 99:99 (Nowhere)", None),
+        ("resets 25", None),
+    ],
+)
+def test_when_a_limit_ends(text: str, wait_s: float | None) -> None:
+    assert retry_after_s(text, NOW) == (None if wait_s is None else pytest.approx(wait_s))
+
+
+def test_keys_and_control_characters_stay_out_of_reasons() -> None:
+    said = b"\x1b[31mERROR\x1b[0m 401 invalid api key sk-ant-0123456789abcdef0123\x07\r\n"
+    report = ADAPTERS["crush"].read(Said(1, None, None, b"", said, interactive=False, finished_at=NOW))
+    assert "sk-ant" not in report.reason
+    assert report.reason.isprintable()
+
+
+def test_an_interactive_run_is_read_from_the_transcript(tmp_path: Path) -> None:
+    """What a terminal showed is noise; without a transcript the exit code is all there is."""
+    screen = b"\x1b[2J API Error: 401"
+    said = Said(
+        0, None, None, screen, b"", interactive=True, finished_at=NOW, config_dir=tmp_path, session_id="s-1"
+    )
+    for tool in ADAPTERS:
+        assert ADAPTERS[tool].read(said).outcome is Outcome.SUCCESS, tool
+    chats = tmp_path / "projects" / "x"
+    chats.mkdir(parents=True)
+    lines: list[dict[str, Any]] = [
+        {
+            "type": "assistant",
+            "sessionId": "s-1",
+            "message": {"id": "1", "content": [{"type": "text", "text": "Done."}]},
+        },
+    ]
+    (chats / "s-1.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    assert ADAPTERS["claude"].read(said).text == "Done."
+    lines[0] |= {"isApiErrorMessage": True, "apiErrorStatus": 429}
+    (chats / "s-1.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    assert ADAPTERS["claude"].read(said).outcome is Outcome.RATE_LIMIT

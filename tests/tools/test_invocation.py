@@ -50,6 +50,7 @@ def test_every_parameter_of_a_real_task_arrives(
     (home / "project").mkdir()
     for folder in ("assets", "documents"):
         (workspace.root / folder).mkdir()
+        (workspace.root / folder / "a.txt").touch()
     (workspace.root / "openapi-spec.yaml").touch()
     parsed = parse_task(text.encode())
     assert isinstance(parsed, tuple), parsed
@@ -76,20 +77,88 @@ def test_every_parameter_of_a_real_task_arrives(
         ({"tool": "crush", "model": "a/b"}, ["run", "-q", "-m", "a/b", "what is this?"]),
         ({"tool": "blackbox"}, ["--prompt", "what is this?"]),
         ({"tool": "blackbox", "approval": "auto"}, ["--yolo", "--prompt", "what is this?"]),
-        ({"tool": "qwen"}, ["what is this?", "--approval-mode", "default", "--session-id", "ID"]),
+        (
+            {"tool": "qwen"},
+            [
+                *("--approval-mode", "default", "--session-id", "ID", "--auth-type", "openai"),
+                *("--output-format", "stream-json", "what is this?"),
+            ],
+        ),
         (
             {"tool": "qwen", "model": "m", "approval": "read-only"},
-            ["what is this?", "--model", "m", "--approval-mode", "plan", "--session-id", "ID"],
+            [
+                *("--model", "m", "--approval-mode", "plan", "--session-id", "ID", "--auth-type", "openai"),
+                *("--output-format", "stream-json", "what is this?"),
+            ],
         ),
-        ({"tool": "gemini"}, ["--approval-mode", "default", "--session-id", "ID", "-p", "what is this?"]),
+        (
+            {"tool": "gemini"},
+            [
+                *("--approval-mode", "default", "--session-id", "ID"),
+                *("--output-format", "stream-json", "-p", "what is this?"),
+            ],
+        ),
         (
             {"tool": "gemini", "model": "m", "approval": "auto"},
-            ["-m", "m", "--approval-mode", "yolo", "--session-id", "ID", "-p", "what is this?"],
+            [
+                *("-m", "m", "--approval-mode", "yolo", "--session-id", "ID"),
+                *("--output-format", "stream-json", "-p", "what is this?"),
+            ],
         ),
         (
             {"tool": "gemini", "resume": "old"},
-            ["--approval-mode", "default", "--resume", "old", "-p", "what is this?"],
+            [
+                *("--approval-mode", "default", "--resume", "old"),
+                *("--output-format", "stream-json", "-p", "what is this?"),
+            ],
         ),
+        (
+            {"tool": "claude", "approval": "auto"},
+            [
+                *("-p", "--output-format", "stream-json", "--verbose", "--permission-mode"),
+                *("bypassPermissions", "--session-id", "ID", "--", "what is this?"),
+            ],
+        ),
+        (
+            {"tool": "claude", "approval": "read-only", "resume": "old"},
+            [
+                *("-p", "--output-format", "stream-json", "--verbose", "--permission-mode", "dontAsk"),
+                *("--allowedTools", "Read", "Grep", "Glob"),
+                *("--disallowedTools", "Bash", "Edit", "Write", "NotebookEdit"),
+                *("--resume", "old", "--", "what is this?"),
+            ],
+        ),
+        (
+            {"tool": "codex", "model": "m"},
+            [
+                *("exec", "--json", "--skip-git-repo-check", "-m", "m", "-s", "read-only"),
+                *("-c", "approval_policy=on-request", "--", "what is this?"),
+            ],
+        ),
+        (
+            {"tool": "codex", "approval": "read-only", "resume": "old"},
+            [
+                *("exec", "--json", "--skip-git-repo-check", "-s", "read-only"),
+                *("-c", "approval_policy=never", "resume", "old", "--", "what is this?"),
+            ],
+        ),
+        ({"tool": "opencode"}, ["run", "--format", "json", "--", "what is this?"]),
+        (
+            {"tool": "opencode", "approval": "read-only", "resume": "old"},
+            ["run", "--format", "json", "--agent", "plan", "-s", "old", "--", "what is this?"],
+        ),
+        (
+            {"tool": "opencode", "approval": "auto", "model": "a/b"},
+            ["run", "--format", "json", "-m", "a/b", "--auto", "--", "what is this?"],
+        ),
+        (
+            {"tool": "aider"},
+            [
+                *("--no-pretty", "--no-stream", "--no-fancy-input", "--no-suggest-shell-commands"),
+                *("--dry-run", "--no-auto-commits", "--no-dirty-commits", "--message", "what is this?"),
+            ],
+        ),
+        ({"tool": "crush", "resume": "old"}, ["run", "-q", "-s", "old", "what is this?"]),
     ],
 )
 def test_command_lines(
@@ -115,12 +184,15 @@ def test_a_new_conversation_gets_an_id_and_an_interrupted_one_goes_on(
     assert first.tool_session_id != second.tool_session_id
     again = render(ASK, resume=first.tool_session_id)
     assert again.tool_session_id == first.tool_session_id
-    assert again.argv[-4:] == ("--resume", first.tool_session_id, "-p", "Continue where you stopped.")
+    assert again.argv[-6:] == (
+        *("--resume", first.tool_session_id, "--output-format", "stream-json"),
+        *("-p", "Continue where you stopped."),
+    )
 
 
 def test_a_tool_that_cannot_go_on_says_so(install: Install, render: Render, refuse: Refuse) -> None:
-    install("crush")
-    task = {**ASK, "tool": "crush"}
+    install("blackbox")
+    task = {**ASK, "tool": "blackbox"}
     assert render(task).tool_session_id is None
     assert "cannot go on" in refuse(task, resume="x").what
 
@@ -141,6 +213,7 @@ def test_the_prompt_of_a_command_and_the_task_are_both_said(
 ) -> None:
     install("gemini")
     (workspace.root / "in").mkdir()
+    (workspace.root / "in" / "a.png").touch()
     parameters = {"media_dir": "in", "prompt": "Leave the videos out.", "output": "results/media.md"}
     invocation = render({**MEDIA, "parameters": parameters})
     prompt = invocation.argv[-1]
@@ -157,6 +230,7 @@ def test_the_files_of_a_task_come_first(workspace: Workspace, install: Install, 
     files = workspace.sessions / "t" / "files"
     for folder in (files / "in", workspace.root / "in"):
         folder.mkdir(parents=True)
+        (folder / "a.png").touch()
     task = {**MEDIA, "parameters": {"media_dir": "in"}}
     invocation = render(task, files_folder=files)
     assert invocation.cwd == files
