@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from agent.host import log
+from agent.host.budgets import Budgets
 from agent.host.claiming import CANCELLED, end_unstarted, proceed, take, take_and_end
 from agent.host.known import state_on_disk
 from agent.host.launching import prepare, start
@@ -48,6 +49,7 @@ class Board:
         self._index = index
         self._outbox = outbox
         self.sessions: dict[str, Session] = {}
+        self.budgets = Budgets(site.workspace, site.config.budgets, site.utc_now)
         self.trouble: str | None = None
         self._said: dict[str, str] = {}
 
@@ -62,6 +64,7 @@ class Board:
         self._intake.site = self._site
         self._intake.judge_again()
         self._outbox.reload(config)
+        self.budgets.reload(config.budgets)
         self._index.touch_all()
         return self._site
 
@@ -161,7 +164,18 @@ class Board:
             hosts=site.hosts,
             draining=draining,
             claim_blocked=blocked,
+            parked_tools=self._parked_tools(),
+            closed=self.budgets.closed(),
         )
+
+    def _parked_tools(self) -> dict[str, float]:
+        """Return the tools whose provider's limit one of our tasks has met, and until when each waits."""
+        parked: dict[str, float] = {}
+        for session in self.sessions.values():
+            if session.state is State.DEFERRED and session.parked and session.next_attempt_at is not None:
+                until_s = session.next_attempt_at.timestamp()
+                parked[session.task.tool] = max(parked.get(session.task.tool, 0.0), until_s)
+        return parked
 
     def launcher_problem(self) -> str | None:
         """Return why sessions cannot be started at all, or None."""
@@ -219,11 +233,14 @@ class Board:
             self._outbox.add("on-start", (session.folder / "status.json").read_bytes())
 
     def _settle(self, session: Session) -> None:
-        if session.state is State.DEFERRED and not session.cancelled:
+        judged = {record.number for record in session.records}
+        number = session.attempt.number if session.attempt is not None else 0
+        if session.state is State.DEFERRED and not session.cancelled and number in judged:
             # again: a disk that failed while it was settled or prepared has kept it out of line
             self._index.insert(session.retrying())
             return
         result = settle(self._site, session)
+        self.budgets.settled(session.task, session.records)
         if result is None:
             self._index.insert(session.retrying())
         else:

@@ -67,6 +67,7 @@ class Dropped:
             expires_at_s=task.expires_at.timestamp() if task.expires_at else None,
             host=task.host,
             held=self.held,
+            labels=task.labels,
         )
 
 

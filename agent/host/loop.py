@@ -143,6 +143,7 @@ class Loop:
         if now_s >= self._relook_at_s:
             self._relook_at_s = now_s + RELOOK_S
             self._index.touch_all()
+            self._guard("budgets", self._board.budgets.read_again)
         self._guard("sign of life", lambda: self._heart.beat(self.site, "working", self._disk_error))
         self._notifier.alive(f"{len(self._board.sessions)} in session, {len(self._index)} waiting")
 
@@ -198,6 +199,7 @@ class Loop:
             self._board.answer_bell(path.name)
         elif path.parent == ws.results:
             self._index.touch(path.name)
+            self._board.budgets.look(path.name)
 
     def _reload(self) -> None:
         """Read the options again; a broken file keeps those we have."""

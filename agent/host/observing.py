@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from agent.host import log
 from agent.proctree import Ending, Tree
+from agent.tools.adapters import adapter_of
 from spool.attempt import Phase
 from spool.files import read_regular
 from spool.records import Exit, Started, State
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 RELAUNCH_S = 15.0
 """A wrapper that has not come by then is launched again; should both come, one of them refuses."""
-QUESTION_BYTES = 16 << 10
+QUESTION_BYTES = 1 << 20
 
 
 def observe(site: Site, session: Session) -> Phase:
@@ -59,7 +60,7 @@ def _running(site: Site, session: Session, attempt: Attempt) -> None:
         session.started = Started.read(attempt.started)
         if session.started is None:
             return  # its wrapper is about to write it
-    question = _question(attempt)
+    question = _question(site, session, attempt)
     if question is None:
         session.question = None
         changed = session.change(site, State.RUNNING, f"attempt {attempt.number} runs")
@@ -70,13 +71,16 @@ def _running(site: Site, session: Session, attempt: Attempt) -> None:
         log.info("session observed", task_id=session.task_id, state=session.state)
 
 
-def _question(attempt: Attempt) -> str | None:
+def _question(site: Site, session: Session, attempt: Attempt) -> str | None:
+    """Return what a person is asked, in words; None while nobody is."""
     try:
-        return read_regular(attempt.waiting, 1 << 20)[:QUESTION_BYTES].decode(errors="replace").strip()
+        raw = read_regular(attempt.waiting, QUESTION_BYTES).decode(errors="replace").strip()
     except FileNotFoundError:
         return None
     except OSError:
-        return ""  # something waits, and its question cannot be read
+        return "it waits, but its question cannot be read"
+    tool = site.registry.get(session.task.tool)
+    return adapter_of(tool).question(raw) if tool else raw
 
 
 def _lost(site: Site, session: Session, attempt: Attempt) -> Phase:

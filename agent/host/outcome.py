@@ -1,74 +1,94 @@
-"""What an attempt's end means, in one state and one sentence. Pure functions over its records."""
+"""What an attempt's end means, and whether another follows. Pure functions over records and reports."""
 
 from __future__ import annotations
 
 import hashlib
-import signal
 from typing import TYPE_CHECKING
 
 from agent.host.backoff import delay_s, may_retry
+from agent.tools.report import PARKED, Outcome
 from spool.records import AttemptRecord, State
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from agent.tools.report import Report
     from spool.records import Exit, Intent
     from spool.task import AcceptedTask
 
+FIRST_PARKING_S = 60.0
+LONGEST_PARKING_S = 3600.0
+"""How long a limit is waited for when the tool does not say when it ends: a minute, then twice as long."""
 
-def outcome(ended: Exit, intent: Intent | None) -> tuple[State, str]:
-    """Return the state that an attempt ended in, and why."""
+_STATES = {
+    Outcome.SUCCESS: State.SUCCEEDED,
+    Outcome.CANCELLED: State.CANCELLED,
+    Outcome.TIMED_OUT: State.TIMED_OUT,
+    Outcome.LOST: State.LOST,
+}
+
+
+def ours(ended: Exit, intent: Intent | None) -> tuple[Outcome, str] | None:
+    """Return what we know better than the tool: why we ended it, or that it never began."""
     limit = f" of {intent.timeout_s:g} s" if intent else ""
     match ended.ended_by:
         case "cancel":
-            return State.CANCELLED, "cancelled"
+            return Outcome.CANCELLED, "cancelled"
         case "timeout":
-            return State.TIMED_OUT, f"it took longer than its time limit{limit}"
+            return Outcome.TIMED_OUT, f"it took longer than its time limit{limit}"
         case "waiting_timeout":
-            return State.TIMED_OUT, "nobody answered its question in time (waiting_timeout)"
+            return Outcome.TIMED_OUT, "nobody answered its question in time (waiting_timeout)"
         case "shutdown":
-            return State.LOST, "the machine was shut down while it ran"
+            return Outcome.LOST, "the machine was shut down while it ran"
         case "lost":
-            return State.LOST, ended.error or "its wrapper died while it ran; nobody saw its end"
+            return Outcome.LOST, ended.error or "its wrapper died while it ran; nobody saw its end"
     if ended.error:
-        return State.FAILED, f"it could not be started: {ended.error}"
-    if ended.signal is not None:
-        return State.FAILED, f"killed by {_signal_name(ended.signal)}"
-    if ended.exit_code == 0:
-        return State.SUCCEEDED, "exit code 0"
-    return State.FAILED, f"exit code {ended.exit_code}"
+        return Outcome.NOT_STARTED, f"it could not be started: {ended.error}"
+    return None
 
 
-def _signal_name(number: int) -> str:
-    hint = ", perhaps by the kernel for want of memory" if number == signal.SIGKILL else ""
-    try:
-        return f"{signal.Signals(number).name} ({number}){hint}"
-    except ValueError:
-        return f"signal {number}"
-
-
-def record_of(number: int, ended: Exit, intent: Intent | None) -> AttemptRecord:
+def record_of(number: int, ended: Exit, intent: Intent | None, report: Report) -> AttemptRecord:
     """Return one attempt as results tell it."""
-    state, reason = outcome(ended, intent)
+    outcome, reason = ours(ended, intent) or (report.outcome, report.reason)
     return AttemptRecord(
         number=number,
-        state=state,
+        state=_STATES.get(outcome, State.FAILED),
         reason=reason,
+        outcome=outcome.value,
         exit_code=ended.exit_code,
         signal=ended.signal,
         started_at=ended.started_at,
         finished_at=ended.finished_at,
+        retry_after_s=report.retry_after_s if outcome in PARKED else None,
+        usage=report.usage,
+        tool_session_id=report.tool_session_id or (intent.tool_session_id if intent else None),
     )
 
 
-def next_delay_s(task: AcceptedTask, records: Sequence[AttemptRecord], *, resumable: bool) -> float | None:
+def is_parked(record: AttemptRecord) -> bool:
+    """Tell whether an attempt ended at a limit of its provider."""
+    return record.outcome in {outcome.value for outcome in PARKED}
+
+
+def next_delay_s(
+    task: AcceptedTask, records: Sequence[AttemptRecord], *, resumable: bool, patience_s: float
+) -> float | None:
     """Return after how long the task is tried again; None when its last attempt was its end.
 
     An attempt that went on with a tool's own conversation did not run anything twice, so a lost one of
-    a tool that can do so counts as harmless.
+    a tool that can do so counts as harmless. An attempt that ended at a limit is no failure of the task's,
+    and is not counted.
+
+    Args:
+        task: whose policy counts.
+        records: the attempts of this run, in order.
+        resumable: the tool can go on with a conversation.
+        patience_s: how long limits are waited for in all, one after the other.
     """
+    if is_parked(records[-1]):
+        return _parking_s(records, patience_s)
     policy = task.retry_policy
-    outcomes = [record.state.value for record in records]
+    outcomes = [record.state.value for record in records if not is_parked(record)]
     again = may_retry(
         outcomes,
         policy.on,
@@ -87,6 +107,22 @@ def next_delay_s(task: AcceptedTask, records: Sequence[AttemptRecord], *, resuma
         retries,
         _jitter(task.task_id, len(records)),
     )
+
+
+def _parking_s(records: Sequence[AttemptRecord], patience_s: float) -> float | None:
+    """Return how long to wait for a limit's end; None when the next end lies beyond our patience."""
+    parked: list[AttemptRecord] = []
+    for record in reversed(records):
+        if not is_parked(record):
+            break
+        parked.insert(0, record)
+    last, first = parked[-1], parked[0]
+    doubled_s = min(FIRST_PARKING_S * 2.0 ** min(len(parked) - 1, 10), LONGEST_PARKING_S)
+    wait_s = last.retry_after_s if last.retry_after_s is not None else doubled_s
+    waited_s = 0.0
+    if first.finished_at and last.finished_at:
+        waited_s = max((last.finished_at - first.finished_at).total_seconds(), 0.0)
+    return wait_s if waited_s + wait_s <= patience_s else None
 
 
 def _jitter(task_id: str, number: int) -> float:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from agent.host import log
 from agent.host.beat import DEAD, read_beat
 from agent.host.claiming import Verdict, carry_on, end_unstarted, proceed
+from agent.host.reading import records_of
 from agent.host.session import Session
-from agent.host.settling import records_of
 from spool.attempt import attempts_of
 from spool.claim import Claim, claims_of, is_over, take_over, was_over
 from spool.files import move
@@ -86,7 +86,7 @@ def open_session(site: Site, folder: Path) -> Session | None:
             return None
         session = Session(task, folder, State.QUEUED, "taken up again", site.utc_now())
         session.look_at_attempts()
-        session.records = records_of(session)
+        session.records = records_of(site, session)
     except DamagedError as error:
         log.warning("session is damaged", task_id=folder.name, what=str(error)[:500])
         return None

@@ -35,6 +35,7 @@ class Session:
         records: the attempts that are over.
         launched_s: when we last started its wrapper, on the monotonic clock.
         next_attempt_at: when a deferred task may go on.
+        parked: it waits for the end of its provider's limit, and its tool with it.
         ending: what still has to die before the attempt is settled as lost.
         told: whether its end was announced.
     """
@@ -50,6 +51,7 @@ class Session:
     records: tuple[AttemptRecord, ...] = ()
     launched_s: float | None = None
     next_attempt_at: datetime | None = None
+    parked: bool = False
     question: str | None = None
     attach: str | None = None
     ending: Ending | None = field(default=None, repr=False)
@@ -87,6 +89,7 @@ class Session:
             priority=self.task.priority_points,
             not_before_s=at.timestamp(),
             retrying=True,
+            labels=self.task.labels,
         )
 
     def change(self, site: Site, state: State, reason: str) -> bool:

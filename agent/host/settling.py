@@ -6,11 +6,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from agent.host import log
-from agent.host.outcome import next_delay_s, record_of
+from agent.host.outcome import is_parked, next_delay_s
+from agent.host.reading import records_of, report_of
 from agent.host.session import attempts_of_this_run, read_exit
-from spool.attempt import attempts_of
 from spool.files import read_tail
-from spool.records import Exit, Intent, Output, Result, State
+from spool.records import Output, Result, State, Usage
 from spool.results import place_output
 
 if TYPE_CHECKING:
@@ -18,21 +18,12 @@ if TYPE_CHECKING:
 
     from agent.host.session import Session
     from agent.host.site import Site
+    from agent.tools.report import Report
     from spool.attempt import Attempt
-    from spool.records import AttemptRecord
+    from spool.records import AttemptRecord, Exit
 
-ANSWER_BYTES = 256 << 10
+ANSWER_CHARACTERS = 256 << 10
 """How much of an answer stands in result.json; all of it stands in its file."""
-
-
-def records_of(session: Session) -> tuple[AttemptRecord, ...]:
-    """Return all attempts that are over, earlier runs included."""
-    records = []
-    for attempt in attempts_of(session.folder):
-        ended = read_exit(attempt)
-        if ended is not None:
-            records.append(record_of(attempt.number, ended, Intent.read(attempt.intent)))
-    return tuple(records)
 
 
 def settle(site: Site, session: Session) -> Result | None:
@@ -43,32 +34,41 @@ def settle(site: Site, session: Session) -> Result | None:
     Raises:
         OSError: the disk; calling again goes on.
     """
-    session.records = records_of(session)
-    numbers = {attempt.number for attempt in attempts_of_this_run(session.folder)}
-    earlier = [record for record in session.records if record.number not in numbers]
-    tool = site.registry.get(session.task.tool)
-    this_run = _with_delays(
-        session, session.records[len(earlier) :], resumable=bool(tool and tool.session_resume)
-    )
-    session.records = (*earlier, *this_run)
-    last = this_run[-1]
+    session.records = _judged(site, session)
+    last = session.records[-1]
     if session.cancelled and last.state is not State.SUCCEEDED:
         return result_of(site, session, State.CANCELLED, "cancelled")
     if last.retry_after_s is None:
         return result_of(site, session, last.state, last.reason)
     ended_at = last.finished_at or site.utc_now()
     session.next_attempt_at = ended_at + timedelta(seconds=last.retry_after_s)
-    session.change(site, State.DEFERRED, f"attempt {last.number} ended with: {last.reason}; tried again")
+    session.parked = is_parked(last)
+    again = "goes on when the limit ends" if session.parked else "tried again"
+    session.change(site, State.DEFERRED, f"attempt {last.number} ended with: {last.reason}; {again}")
     log.info("attempt failed", task_id=session.task_id, attempt=last.number, reason=last.reason)
     return None
 
 
+def _judged(site: Site, session: Session) -> tuple[AttemptRecord, ...]:
+    """Return all attempts, those of this run with the time after which each is followed by another."""
+    records = records_of(site, session)
+    numbers = {attempt.number for attempt in attempts_of_this_run(session.folder)}
+    earlier = tuple(record for record in records if record.number not in numbers)
+    return earlier + _with_delays(site, session, records[len(earlier) :])
+
+
 def _with_delays(
-    session: Session, records: tuple[AttemptRecord, ...], *, resumable: bool
+    site: Site, session: Session, records: tuple[AttemptRecord, ...]
 ) -> tuple[AttemptRecord, ...]:
     """Add to each attempt after how long it is followed by another; the answer is the same every time."""
+    tool = site.registry.get(session.task.tool)
     delays = [
-        next_delay_s(session.task, records[: number + 1], resumable=resumable)
+        next_delay_s(
+            session.task,
+            records[: number + 1],
+            resumable=bool(tool and tool.session_resume),
+            patience_s=site.config.rate_limit_patience_s,
+        )
         for number in range(len(records))
     ]
     return tuple(
@@ -79,12 +79,12 @@ def _with_delays(
 
 def result_of(site: Site, session: Session, state: State, reason: str) -> Result:
     """Return the result of a session whose attempts are over, its answer put where the task wants it."""
-    task, records, folder = session.task, session.records, session.folder
+    task, records, intent = session.task, session.records, session.intent
     attempt = session.attempt
     ended = read_exit(attempt) if attempt else None
-    output = _output(site, session, attempt, ended)
-    if state is State.SUCCEEDED:
-        problem = _place_answer(site, session, attempt)
+    report = report_of(site, session, attempt, ended, intent) if attempt and ended else None
+    if state is State.SUCCEEDED and report is not None and attempt is not None:
+        problem = _place_answer(site, session, attempt, report)
         if problem is not None:
             state, reason = State.FAILED, f"the tool succeeded, but its answer was not written: {problem}"
     started_at = next((record.started_at for record in records if record.started_at), None)
@@ -98,56 +98,64 @@ def result_of(site: Site, session: Session, state: State, reason: str) -> Result
         command=task.command,
         state=state,
         reason=reason,
+        outcome=records[-1].outcome if records else None,
         exit_code=ended.exit_code if ended else None,
         signal=ended.signal if ended else None,
         host=site.host,
-        session=session.intent.session if session.intent else None,
+        session=intent.session if intent else None,
         source_name=task.source_name,
         submitted_at=task.submitted_at,
         started_at=started_at,
         finished_at=finished_at,
         duration_s=None if duration_s is None else round(duration_s, 3),
         attempts=records,
-        output=output,
-        tool_session_id=session.intent.tool_session_id if session.intent else None,
-        artifacts=_artifacts(folder),
+        output=_output(site, session, ended, report),
+        usage=_sum_of([record.usage for record in records]),
+        tool_session_id=records[-1].tool_session_id if records else None,
+        artifacts=_artifacts(session.folder),
         warnings=task.warnings,
         labels=task.labels,
     )
 
 
-def _output(site: Site, session: Session, attempt: Attempt | None, ended: Exit | None) -> Output:
-    if attempt is None or session.intent is None:
-        return Output()
-    answer, shortened = _answer(session, attempt, ANSWER_BYTES)
-    return Output(
-        text=answer.decode(errors="replace"),
-        stdout=_relative(attempt.stdout, session.folder),
-        stderr=_relative(attempt.stderr, session.folder),
-        log=_relative(
-            site.workspace.logs / f"{session.task.tool}-{session.task_id}.log", site.workspace.root
-        ),
-        truncated=shortened or bool(ended and ended.truncated),
+def _sum_of(usages: list[Usage]) -> Usage:
+    """Add up what is known; what no attempt said stays unknown."""
+
+    def total(values: list[float | None]) -> float | None:
+        known = [value for value in values if value is not None]
+        return sum(known) if known else None
+
+    tokens_in = total([usage.input_tokens for usage in usages])
+    tokens_out = total([usage.output_tokens for usage in usages])
+    return Usage(
+        input_tokens=None if tokens_in is None else int(tokens_in),
+        output_tokens=None if tokens_out is None else int(tokens_out),
+        cost_usd=total([usage.cost_usd for usage in usages]),
     )
 
 
-def _answer(session: Session, attempt: Attempt, most_bytes: int) -> tuple[bytes, bool]:
-    """Return the end of the stream that holds the answer, and whether that is not all of it."""
-    kind = session.intent.output if session.intent else "none"
-    if kind == "none":
-        return b"", False
-    try:
-        return read_tail(attempt.stderr if kind == "stderr" else attempt.stdout, most_bytes)
-    except FileNotFoundError:
-        return b"", False
+def _output(site: Site, session: Session, ended: Exit | None, report: Report | None) -> Output:
+    attempt = session.attempt
+    if attempt is None or report is None:
+        return Output()
+    log_file = site.workspace.logs / f"{session.task.tool}-{session.task_id}.log"
+    return Output(
+        text=report.text[-ANSWER_CHARACTERS:],
+        stdout=_relative(attempt.stdout, session.folder),
+        stderr=_relative(attempt.stderr, session.folder),
+        log=_relative(log_file, site.workspace.root),
+        truncated=len(report.text) > ANSWER_CHARACTERS or bool(ended and ended.truncated),
+    )
 
 
-def _place_answer(site: Site, session: Session, attempt: Attempt | None) -> str | None:
-    name = session.intent.output_name if session.intent else None
-    if name is None or attempt is None:
+def _place_answer(site: Site, session: Session, attempt: Attempt, report: Report) -> str | None:
+    intent = session.intent
+    if intent is None or intent.output_name is None:
         return None
-    answer, _ = _answer(session, attempt, 1 << 40)
-    return place_output(site.workspace, name, answer)
+    answer = report.text.encode(errors="replace")
+    if report.is_stream:
+        answer = read_tail(attempt.stderr if intent.output == "stderr" else attempt.stdout, 1 << 40)[0]
+    return place_output(site.workspace, intent.output_name, answer)
 
 
 def _relative(path: Path, root: Path) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.tools import aider, blackbox, claude, codex, crush, gemini, generic, opencode, qwen, shell
+from agent.tools.reading import Reading
 
 if TYPE_CHECKING:
     from agent.tools.adapter import Adapter
@@ -25,6 +26,12 @@ ADAPTERS: dict[str, Adapter] = {
 
 
 def adapter_of(tool: ToolDefinition) -> Adapter:
-    """Return the adapter of a tool: that which it names, else that of its own name, else the generic one."""
-    name = tool.adapter or (tool.name if tool.name in ADAPTERS else "generic")
+    """Return the adapter of a tool.
+
+    That is the one which the tool names, else the one of its own name. Else a tool that is given a prompt,
+    or says how its output is read, has the generic one; a plain command is judged like a script.
+    """
+    name = tool.adapter or (tool.name if tool.name in ADAPTERS else "")
+    if not name:
+        name = "generic" if tool.takes_prompt or tool.read != Reading() else "shell"
     return generic.Generic(tool.read) if name == "generic" else ADAPTERS[name]

@@ -156,7 +156,7 @@ class ToolDefinition(BaseModel):
         session_resume: the same for one that goes on.
         resume_prompt: said instead of the prompt when an interrupted conversation goes on.
         adapter: the module of agent.tools that prepares it and reads its output; empty: the one of its own
-            name where there is one, else "generic".
+            name where there is one, else "generic" for a tool that takes prompts or has `read`, else "shell".
         read: how its output is read; for the generic adapter alone.
         output: which stream holds the answer.
         max_output_bytes: kept of each stream of one attempt; at most what agent.toml says.
