@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agent.tools.render import OURS
 from spool.files import make_folder, put, read_regular, remove
 from spool.names import is_task_id
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
     from spool.workspace import Workspace
 
-OURS = "task-"
 _TALKS = ".talks"
 _SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,199}")
 

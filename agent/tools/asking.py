@@ -47,7 +47,6 @@ class Run:
     search: str
     attempt: Path
     config_dir: Path
-    is_prepared: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,8 +195,8 @@ def _arguments(
         goes_on=goes_on,
         places={
             "config_dir": str(run.config_dir),
-            "script": str(run.attempt / "script"),
             "folders": ground.folders(run.files),
+            **({"script": str(run.attempt / "script")} if run.tool.script_argv else {}),
         },
         listing=listing,
     )

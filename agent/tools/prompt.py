@@ -89,7 +89,8 @@ def values_of(
         executable: the program.
         session_id: of the tool's conversation.
         goes_on: an interrupted attempt of this task is resumed.
-        places: where it lies what is made for this attempt: config_dir, script, folders.
+        places: where it lies what is made for this attempt: config_dir, folders, and script where a
+            command may be a file.
         listing: the files that the command lists.
     """
     session = tool.session_resume if goes_on or task.resume else tool.session_new
@@ -105,7 +106,6 @@ def values_of(
         "workspace": str(workspace),
         "files": str(files) if files else "",
         "config_dir": "",
-        "script": "",
         **(places or {}),
         "folders": [
             template.fill(part, {"folder": str(folder)}.__getitem__)

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from spool.task import Task
     from spool.workspace import Workspace
 
+OURS = "task-"
+"""How the name of a private folder begins that was made for one task; others a person prepared."""
 HOOK = Path(agent.hook.__file__).absolute()
 
 
@@ -71,20 +73,8 @@ def invocation(
     """
     search = service_path() if search_path is None else search_path
     attempt = attempt_folder or workspace.sessions / task_id / "attempts" / "001"
-    private = config_dir or workspace.configs / "runners" / tool.name / f"task-{task_id}"
-    run = Run(
-        tool,
-        task,
-        workspace,
-        config,
-        task_id,
-        files_folder,
-        resume,
-        search,
-        attempt,
-        private,
-        config_dir is not None,
-    )
+    private = config_dir or workspace.configs / "runners" / tool.name / f"{OURS}{task_id}"
+    run = Run(tool, task, workspace, config, task_id, files_folder, resume, search, attempt, private)
     refused = _refused(run)
     if refused:
         return refused
@@ -104,7 +94,8 @@ def invocation(
     asked = asking(run, ground, str(program.path))
     if isinstance(asked, Refusal):
         return asked
-    has_folder = bool(run.is_prepared or seed.files or seed.env or "config_dir" in tool.argv_names)
+    is_login = not private.name.startswith(OURS)
+    has_folder = bool(is_login or seed.files or seed.env or "config_dir" in tool.argv_names)
     env = {**_env(run, program), **seed.env, **({"AISPOOL_CONFIG": str(private)} if has_folder else {})}
     if refused := too_long(env):
         return refused
