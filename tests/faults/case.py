@@ -11,15 +11,16 @@ from faults.scenarios import LOST, SCENARIOS, Scenario
 from faults.world import World
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 TEMPLATES: dict[str, tuple[Path, Any]] = {}
 
 
-def begin(base: Path, scenario: Scenario) -> World:
-    """Return a world as the scenario finds it."""
+def begin(base: Path, scenario: Scenario, mount: Callable[[Path], None] | None = None) -> World:
+    """Return a world as the scenario finds it, on a disk of its own if need be."""
     if scenario.template is None:
-        return World.fresh(base)
+        return World.fresh(base, mount=mount)
     if scenario.name not in TEMPLATES:
         world = World.fresh(base)
         world.faults([])
@@ -30,7 +31,7 @@ def begin(base: Path, scenario: Scenario) -> World:
         lines = world.ledger.read_text()
         TEMPLATES[scenario.name] = (kept, (world.history.tasks, lines))
     kept, (tasks, lines) = TEMPLATES[scenario.name]
-    world = World.fresh(base, kept)
+    world = World.fresh(base, kept, mount)
     world.history.tasks += [
         checker.Expected(t.mark, t.task_id, content=t.content, retries=1, states=LOST, asked_again=True)
         for t in tasks
@@ -62,18 +63,7 @@ def play(base: Path, case: dict[str, Any]) -> dict[str, Any]:
             "stale": len(checker.stale_statuses(world.root)),
             "temporary": len(checker.temporary_files(world.root)),
             "seconds": round(time.monotonic() - began_s, 3),
-            "tail": _tail(world) if found else "",
+            "tail": world.tail() if found else "",
         }
     finally:
         world.end()
-
-
-def _tail(world: World) -> str:
-    """Return what helps to understand a violation."""
-    logs = sorted(world.root.glob("logs/agent*.log"))
-    texts = [path.read_text(errors="replace")[-3000:] for path in logs]
-    texts += [
-        f"{path.name}: {path.read_text(errors='replace')[-400:]}" for path in sorted(world.base.glob("out.*"))
-    ]
-    tree = [str(p.relative_to(world.root)) for p in sorted(world.root.rglob("*")) if p.is_file()]
-    return "\n".join([*texts, *tree])[-9000:]

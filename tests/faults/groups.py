@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from faults import case as step_case
-from faults import steps
+from faults import killsets, power, steps, surroundings, writers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +33,10 @@ class Group:
 GROUPS = {
     "kill": Group("1 Kill at every step", steps.kill_cases, step_case.play),
     "error": Group("2 Fail at every step", steps.error_cases, step_case.play),
+    "power": Group("3 Power cut", power.cases, power.play),
+    "killset": Group("4 Kill sets", killsets.cases, killsets.play),
+    "writer": Group("5 Writers", writers.cases, writers.play),
+    "world": Group("6 World", surroundings.cases, surroundings.play),
 }
 
 

@@ -75,7 +75,7 @@ def write(state: Path, target: Path, titles: dict[str, str], *, seed: int) -> No
         "| --- | ---: | ---: | ---: | ---: | ---: |",
         *rows,
         "",
-        "A point is (process, phase, call site, fault); a call site is the call and the three innermost lines",
+        "A point is (process, phase, call site, fault); a call site is the call and the three inner lines",
         f"of the product. By the innermost line alone and without the phase there are {len(strict)}.",
         "",
         *_by(all_points, "process", "Points by process"),

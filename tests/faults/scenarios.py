@@ -50,9 +50,10 @@ def submit(world: World, task_id: str, rest: str = "echo done", *options: str, *
     """Submit by the command line: certain only when it said so."""
     mark = f"mark-{task_id}-"
     command = f"{LEDGER_LINE}: {mark}; {rest}"
+    expectation = Expected(mark, task_id, certain=False, **expected)  # type: ignore[arg-type]
+    world.history.tasks.append(expectation)
     ran = world.run("submit", "submit", "-t", "shell", "-c", command, "--id", task_id, *options)
-    certain = ran.code == 0 and task_id in ran.output.split()
-    world.history.tasks.append(Expected(mark, task_id, certain=certain, **expected))  # type: ignore[arg-type]
+    expectation.certain = ran.code == 0 and task_id in ran.output.split()
 
 
 # ------------------------------------------------------------------------------------------------- scenarios
@@ -215,6 +216,29 @@ def hooked(world: World) -> None:
     agent(world)
 
 
+LYING_TMUX = """\
+#!/bin/sh
+/usr/bin/tmux "$@"
+code=$?
+case " $* " in
+*" new-session "*) echo x >> "$LEDGER.starts"; [ "$(wc -l < "$LEDGER.starts")" -eq 2 ] && exit 1 ;;
+esac
+exit $code
+"""
+
+
+def launch_lies(world: World) -> None:
+    """The second start of a session is said to have failed, and has not; the attempt is still judged."""
+    program = world.base / "bin" / "tmux"
+    program.parent.mkdir()
+    program.write_text(LYING_TMUX)
+    program.chmod(0o700)
+    policy = {"max_retries": 1, "backoff": "none", "initial_delay_s": 0}
+    fields = script("exit 1", task_id="lied", retry_policy=policy)
+    world.drop("lied", fields, states=("failed", "lost"), retries=1)
+    agent(world)
+
+
 SCENARIOS = {
     scenario.name: scenario
     for scenario in (
@@ -233,5 +257,6 @@ SCENARIOS = {
         Scenario("pruned", pruned, three_results),
         Scenario("taken-over", taken_over, recoverer="B"),
         Scenario("hooked", hooked),
+        Scenario("launch-lies", launch_lies),
     )
 }

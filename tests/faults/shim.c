@@ -219,7 +219,7 @@ static int decide(const char *call, int kind, const char *path, long size) {
         if (entry->seen < entry->first) continue;
         if (entry->times >= 0 && entry->seen >= entry->first + entry->times) continue;
         if (entry->act != TRACE && entry->act != STOP_AFTER && !is_ours(i)) continue;
-        if (entry->act == TRACE || entry->times >= 0 || entry->seen == entry->first) note(entry, call, kind, path, size);
+        if (entry->act == TRACE || entry->act == STOP_AFTER || entry->times >= 0 || entry->seen == entry->first) note(entry, call, kind, path, size);
         if (entry->act == TRACE) continue;
         if (entry->act == KILL_BEFORE) die();
         answer = entry->act;

@@ -75,17 +75,18 @@ def kill_cases(traces: dict[str, list[list[str]]], seed: int) -> list[dict[str, 
 def error_cases(traces: dict[str, list[list[str]]], _seed: int) -> list[dict[str, Any]]:
     """Every error at every call that can give it: once, and from then on."""
     cases = []
-    often = Often(3)
+    once, from_then = Often(2), Often(1)
     for name, trace in traces.items():
         for fault in KINDS:
             if fault.startswith("kill"):
                 continue
             for role, calls in counts(trace, fault).items():
-                for number in often.thinned(role, fault, calls):
+                persistent = set() if fault in ONCE_ONLY else set(from_then.thinned(role, fault, calls))
+                for number in once.thinned(role, fault, calls):
                     waits = {"impatient": True} if role == "wrapper" and name != "idempotent" else {}
                     case = {"group": "error", "scenario": name} | waits
                     cases.append(case | {"faults": [[role, number, 1, fault]]})
-                    if fault not in ONCE_ONLY:
+                    if number in persistent:
                         cases.append(case | {"faults": [[role, number, -1, fault]], "patience_s": 1.5})
     return cases
 

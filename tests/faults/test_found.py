@@ -36,3 +36,10 @@ def test_failed_preparation_of_a_retry_does_not_strand_it(play: Play) -> None:
     """A full disk at the moment the second attempt is prepared costs a scan, not the attempt."""
     answer = clean(play, "retried", ["agent", 2, 1, "ENOSPC", "write@:prepare"])
     assert answer["seconds"] < 15
+
+
+def test_attempt_that_ran_though_its_launch_failed_is_judged(play: Play) -> None:
+    """A launcher that reports a failure after it started the session costs no attempt beyond the policy."""
+    answer = play({"group": "kill", "scenario": "launch-lies", "faults": []})
+    assert answer["violations"] == [], answer["tail"]
+    assert answer["seconds"] < 30

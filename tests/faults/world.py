@@ -18,9 +18,13 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from faults import checker
 from faults.checker import Expected, History
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PATIENCE_S = 40.0
@@ -65,6 +69,7 @@ class World:
     names: int = 0
     patience_s: float = PATIENCE_S
     impatient: bool = False
+    on_poll: Callable[[], None] | None = None
     extra_points: list[tuple[str, str, str, str]] = field(default_factory=list)
 
     @property
@@ -83,15 +88,24 @@ class World:
         return self.base / "plan"
 
     @classmethod
-    def fresh(cls, base: Path, template: Path | None = None) -> World:
-        """Make an empty world, or one as a template has it."""
+    def fresh(
+        cls, base: Path, template: Path | None = None, mount: Callable[[Path], None] | None = None
+    ) -> World:
+        """Make an empty world, or one as a template has it; `mount` puts a disk under its workspace."""
         shutil.rmtree(base, ignore_errors=True)
         base.mkdir(parents=True)
         world = cls(base)
         (base / "home").mkdir()
+        if mount is not None:
+            world.root.mkdir()
+            mount(world.root)
         if template is not None:
             shutil.copytree(
-                template, world.root, symlinks=True, ignore=shutil.ignore_patterns(".aispool.tmux*")
+                template,
+                world.root,
+                symlinks=True,
+                dirs_exist_ok=True,
+                ignore=shutil.ignore_patterns(".aispool.tmux*"),
             )
         else:
             for name in (
@@ -123,6 +137,7 @@ class World:
             for name in ("PATH", "LANG", "LD_PRELOAD", "VIRTUAL_ENV")
             if name in os.environ
         }
+        kept["PATH"] = f"{self.base / 'bin'}:{kept.get('PATH', os.defpath)}"
         return kept | {
             "HOME": str(self.base / "home"),
             "AISPOOL_WORKSPACE": str(self.root),
@@ -163,13 +178,15 @@ class World:
                 sys.stderr.flush()
             os._exit(code or 0)
 
-    def execute(self, role: str, *arguments: str) -> subprocess.Popen[bytes]:
+    def execute(
+        self, role: str, *arguments: str, more: dict[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
         """Start a command in a new interpreter, as a person does."""
         self.names += 1
         with (self.base / f"out.{self.names}.{role}").open("wb") as output:
             return subprocess.Popen(
                 [sys.executable, "-m", "agent", *arguments],
-                env=self.environment() | {"AISPOOL_FAULT_ROLE": role},
+                env=self.environment() | {"AISPOOL_FAULT_ROLE": role} | (more or {}),
                 cwd=REPOSITORY,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -186,6 +203,8 @@ class World:
             if done:
                 return Ran(os.waitstatus_to_exitcode(status), _text(output))
             self.read_all()
+            if self.on_poll is not None:
+                self.on_poll()
             if self.impatient and output.suffix == ".agent" and self._wrapper_died():
                 # the agent would wait 15 s for a slow wrapper; another kill makes a new agent look at once
                 self.extra_points.append(("agent", "observe", "after its wrapper died", "kill"))
@@ -196,7 +215,7 @@ class World:
                 os.waitpid(pid, 0)
                 return Ran(-9, _text(output), timed_out=True)
             time.sleep(pause_s)
-            pause_s = min(pause_s * 1.3, 0.02)
+            pause_s = min(pause_s * 1.3, 0.02 if self.on_poll is None else 0.002)
 
     def run(self, role: str, *arguments: str, patience_s: float = PATIENCE_S) -> Ran:
         """Run a command to its end."""
@@ -259,8 +278,8 @@ class World:
         found += [f"I5: process {pid} is left: {line}" for pid, line in left.items()]
         return sorted(set(found))
 
-    def end(self) -> None:
-        """Kill what is left of this world and remove it."""
+    def kill_all(self) -> None:
+        """Kill what is left of this world."""
         for _ in range(3):
             left = checker.processes_of(self.base)
             for pid in left:
@@ -269,7 +288,24 @@ class World:
             if not left:
                 break
             time.sleep(0.01)
+
+    def end(self) -> None:
+        """Kill what is left of this world and remove it."""
+        self.kill_all()
+        while os.path.ismount(self.root):
+            subprocess.run(["umount", "--lazy", str(self.root)], check=True)
         shutil.rmtree(self.base, ignore_errors=True)
+
+    def tail(self) -> str:
+        """Return what helps to understand a violation."""
+        logs = sorted(self.root.glob("logs/agent*.log"))
+        texts = [path.read_text(errors="replace")[-3000:] for path in logs]
+        texts += [
+            f"{path.name}: {path.read_text(errors='replace')[-400:]}"
+            for path in sorted(self.base.glob("out.*"))
+        ]
+        tree = [str(p.relative_to(self.root)) for p in sorted(self.root.rglob("*")) if p.is_file()]
+        return "\n".join([*texts, *tree])[-9000:]
 
     # ---------------------------------------------------------------------------------------- tasks
 
@@ -279,11 +315,19 @@ class World:
         content = json.dumps(fields | {"metadata": {"mark": mark}}).encode()
         hidden = self.root / "tasks" / f".{name}.part"
         hidden.write_bytes(content)
+        _fsync(hidden)
         hidden.rename(self.root / "tasks" / f"{name}.json")
+        _fsync(self.root / "tasks")
         self.history.tasks.append(
             Expected(mark, fields.get("task_id"), content=content, **expected)  # type: ignore[arg-type]
         )
         return content
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.close(descriptor)
 
 
 def _text(path: Path) -> str:
