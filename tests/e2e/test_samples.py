@@ -37,8 +37,16 @@ while rest:
         words.append(word)
 if len(words) != 1:
     sys.exit("not exactly one prompt")
-print(json.dumps({{"prompt": words[0], "cwd": os.getcwd()}}))
+answer = json.dumps({{"prompt": words[0], "cwd": os.getcwd()}})
+print({form!r} % json.dumps(answer) if {form!r} else answer)
 """
+
+FORMS = {
+    "qwen": '{"type":"result","is_error":false,"result":%s}',
+    "gemini": (
+        '{"type":"message","role":"assistant","content":%s,"delta":true}\n{"type":"result","status":"success"}'
+    ),
+}
 
 KNOWN = {
     "crush": ("run", {"-q": 0, "-m": 1}),
@@ -80,10 +88,14 @@ WORDS = {
 def ready(host: Host) -> Host:
     """A host with the tools and the inputs of the five tasks."""
     for name, (subcommand, known) in KNOWN.items():
-        host.program(name, STAND_IN.format(python=sys.executable, subcommand=subcommand, known=known))
+        form = FORMS.get(name, "")
+        text = STAND_IN.format(python=sys.executable, subcommand=subcommand, known=known, form=form)
+        host.program(name, text)
     (host.ws.root / "openapi-spec.yaml").write_text("openapi: 3.1.0\n")
     for name in ("documents", "assets"):
         (host.ws.root / name).mkdir()
+    (host.ws.root / "documents" / "one.md").write_text("one\n")
+    (host.ws.root / "assets" / "one.png").write_bytes(b"")
     return host
 
 
