@@ -2,7 +2,7 @@
 
 Place in line: ten points of priority are worth one hour of waiting, in a straight line. So the order of two
 tasks never changes while they wait: it is `submitted_at_s - 360 x priority`, a fixed number, and nothing is
-ever sorted again because time passed. Priorities beyond +-1000 count as +-1000, so that nobody waits for
+ever sorted again because time passed. `spool.task` refuses priorities beyond +-1000, so that nobody waits for
 ever behind a number.
 """
 
@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
 AGEING_S_PER_POINT = 360.0
-PRIORITY_LIMIT = 1000
 FAILED_STATES = frozenset({"failed", "timed_out", "cancelled", "lost", "dependency_failed", "expired"})
 CYCLE_IDS_SHOWN = 100
 _DEPENDENCIES_SHOWN = 3
@@ -66,8 +65,7 @@ class Waiting:
     @property
     def order_key(self) -> float:
         """Its place in line, smallest first; equal places go by id."""
-        points = max(-PRIORITY_LIMIT, min(PRIORITY_LIMIT, self.priority))
-        return self.submitted_at_s - points * AGEING_S_PER_POINT
+        return self.submitted_at_s - self.priority * AGEING_S_PER_POINT
 
     def waited_s(self, now_s: float) -> float:
         """Seconds since it could first have started, so far as its own times say."""

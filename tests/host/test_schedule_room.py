@@ -15,6 +15,8 @@ from agent.host.schedule import (
     WaitingIndex,
     plan,
 )
+from agent.host.waiting import AGEING_S_PER_POINT
+from spool.task import MAX_PRIORITY
 
 NOW_S = 1_790_000_000.0
 CRITICAL, HIGH, NORMAL, LOW = 30, 20, 10, 0
@@ -65,12 +67,14 @@ def test_equal_places_go_by_id() -> None:
     assert launched(decide(task("b"), task("a"), slots=1)) == ["a"]
 
 
-def test_absurd_priorities_are_limited() -> None:
-    """A priority of any size is accepted, and counts as a thousand at most."""
-    decided = decide(
-        task("huge", priority=10**400), task("older", priority=1000, submitted_at_s=NOW_S - 1), slots=1
-    )
-    assert launched(decided) == ["older"]
+def test_no_priority_is_beyond_patience() -> None:
+    """The lowest that a task may ask for goes before the highest once it has waited long enough."""
+    new = task("new", priority=MAX_PRIORITY)
+    lead_s = 2 * MAX_PRIORITY * AGEING_S_PER_POINT
+    waited = task("waited", priority=-MAX_PRIORITY, submitted_at_s=NOW_S - lead_s - 1)
+    assert launched(decide(waited, new, slots=1)) == ["waited"]
+    waited = task("waited", priority=-MAX_PRIORITY, submitted_at_s=NOW_S - lead_s + 1)
+    assert launched(decide(waited, new, slots=1)) == ["new"]
 
 
 def test_all_slots_busy_says_so() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spool.refusal import Refusal
-from spool.task import AcceptedTask, Task, parse_task
+from spool.task import MAX_PRIORITY, AcceptedTask, Task, parse_task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+README = Path(__file__).parents[2] / "spool" / "README.md"
 
 
 def encoded(**fields: Any) -> bytes:
@@ -169,6 +171,12 @@ BAD: list[tuple[str, Any, str, str]] = [
     ("env", {"A": 1}, "env.A", "is not a string"),
     ("metadata", 3, "metadata", "is not an object"),
 ]
+
+
+def test_the_bounds_of_a_priority_are_documented() -> None:
+    """Whoever reads the protocol learns them before a file is refused."""
+    (row,) = (line for line in README.read_text("utf-8").splitlines() if line.startswith("| `priority`"))
+    assert f"an integer from -{MAX_PRIORITY} to {MAX_PRIORITY}" in row
 
 
 @pytest.mark.parametrize(("name", "value", "field", "words"), BAD)
