@@ -102,11 +102,22 @@ def bring_files(workspace: Workspace, mine: Claim, dropped: Path) -> None:
             if os.path.lexists(place / dropped.name):
                 continue  # another task of this name waits there: they are its files
             try:
-                (place / f"{stem}{FILES_SUFFIX}").rename(mine.files)
+                _move_folder(place / f"{stem}{FILES_SUFFIX}", mine.files)
                 break
             except FileNotFoundError:
                 continue
     dropped.with_name(f"{stem}{WHY_SUFFIX}").unlink(missing_ok=True)
+
+
+def _move_folder(source: Path, target: Path) -> None:
+    """Rename a folder; a read-only one, as `cp -a` leaves it, is made writable first (rename(2), EACCES)."""
+    try:
+        source.rename(target)
+    except PermissionError:
+        if source.is_symlink() or not source.is_dir():
+            raise
+        source.chmod(source.stat().st_mode | 0o700)
+        source.rename(target)
 
 
 def give_back(workspace: Workspace, mine: Claim) -> bool:

@@ -98,9 +98,15 @@ class DamagedError(Exception):
 
 
 class Output(Record):
-    """What the tool said: `text` is the answer, the rest are paths inside the result's folder or the logs."""
+    """What the tool said; paths are inside the result's folder or the logs.
+
+    Args:
+        text: the answer, or its end.
+        file: where it lies whole below results/, when the task wanted that.
+    """
 
     text: str = ""
+    file: str | None = None
     stdout: str | None = None
     stderr: str | None = None
     log: str | None = None

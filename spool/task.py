@@ -8,6 +8,7 @@ older hosts; inside known objects they are refused, since a misspelt `max_retrie
 from __future__ import annotations
 
 import difflib
+import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -24,7 +25,7 @@ from pydantic import (
     model_validator,
 )
 
-from spool.names import TASK_ID_RULE, is_task_id
+from spool.names import MAX_NAME_BYTES, TASK_ID_RULE, is_task_id
 from spool.refusal import Refusal
 from spool.strictjson import StrictJSONError, parse_object, place_of
 
@@ -35,6 +36,7 @@ PRIORITIES = {"critical": 30, "high": 20, "normal": 10, "low": 0}
 """Named priorities on the integer scale; ten points are worth one hour of waiting."""
 
 MAX_PRIORITY = 1000
+MAX_INPUT_BYTES = 2048
 YEAR_S = 366 * 86400.0
 
 
@@ -78,6 +80,10 @@ def _check_input(text: str) -> str:
         raise ValueError(f"{text[:120]!r} is not an input: write it as ID:path")
     if path.startswith(("/", "~")) or ".." in path.split("/"):
         raise ValueError(f"{text[:120]!r} leaves the result's folder: name a path inside it")
+    if len(os.fsencode(path)) > MAX_INPUT_BYTES or any(
+        len(os.fsencode(p)) > MAX_NAME_BYTES for p in path.split("/")
+    ):
+        raise ValueError(f"{text[:120]!r} is longer than a path can be")
     return text
 
 

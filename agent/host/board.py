@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from agent.host import log
 from agent.host.budgets import Budgets
-from agent.host.claiming import CANCELLED, end_unstarted, proceed, take, take_and_end
+from agent.host.claiming import CANCELLED, end_unstarted, proceed, refuse, take, take_and_end
 from agent.host.known import state_on_disk
 from agent.host.launching import prepare, start
+from agent.host.limiting import limits_of
 from agent.host.observing import observe
 from agent.host.recovering import open_session, own_sessions, sessions_of_the_dead
 from agent.host.reruns import is_asked
-from agent.host.runners import Busy, capped
-from agent.host.schedule import Limits, Refuse, Settle
+from agent.host.runners import Busy
+from agent.host.schedule import Refuse, Settle
 from agent.host.settling import result_of, settle
+from agent.host.trouble import is_everybodys
 from agent.launchers import LAUNCHERS
 from spool.attempt import Phase
-from spool.claim import reclaim_result
+from spool.claim import Claim, reclaim_result
 from spool.names import is_task_id
 from spool.records import DamagedError, Result, State
 from spool.refusal import Refusal
@@ -30,12 +31,12 @@ if TYPE_CHECKING:
     from agent.config import AgentConfig
     from agent.host.intake import Intake
     from agent.host.outbox import Outbox
+    from agent.host.room import Limits
     from agent.host.schedule import WaitingIndex
     from agent.host.session import Session
     from agent.host.site import Site
     from agent.tools.registry import Registry
 
-PAUSED = "paused"
 BUSY_S = 10.0
 """After how long a login that was in use is asked for again."""
 
@@ -93,23 +94,50 @@ class Board:
             self.rerun(task_id)
 
     def launch(self, task_id: str) -> bool:
-        """Start a waiting task, or the next attempt of a session; False when it could not be."""
+        """Start a waiting task, or the next attempt of a session.
+
+        Raises:
+            OSError: no task can be started.
+        """
+        try:
+            self._launch(task_id)
+        except OSError as error:
+            if is_everybodys(error):
+                raise
+            self._fail_alone(task_id, error)
+        return True
+
+    def _launch(self, task_id: str) -> None:
         session = self.sessions.get(task_id)
         if session is None:
             dropped = self._intake.get(task_id)
             if dropped is None:
                 self._index.remove(task_id)
-                return True
+                return
             task = take(self._site, dropped)
             self._intake.forget(dropped.path)
             session = open_session(self._site, self._site.workspace.sessions / task_id) if task else None
             if session is None:
                 self._intake.examine(dropped.path)  # it may have been given back
-                return True
+                return
             self.sessions[task_id] = session
         self._index.remove(task_id)
         self._begin(session)
-        return True
+
+    def _fail_alone(self, task_id: str, error: OSError) -> None:
+        """End a task that cannot be started for reasons of its own, so that it keeps nobody else."""
+        log.warning("task cannot be started", task_id=task_id, what=str(error))
+        self._index.remove(task_id)
+        what = f"it could not be prepared: {error}"
+        session = self.sessions.get(task_id)
+        if session is not None:
+            self._finish(session, result_of(self._site, session, State.FAILED, what))
+            return
+        mine = Claim(task_id, self._site.folder / task_id)
+        if mine.folder.is_dir():
+            refuse(self._site, mine, Refusal(what, "mend that and drop it again", task_id=task_id))
+        elif (dropped := self._intake.get(task_id)) is not None:
+            self._intake.refuse(dropped.path, Refusal(what, "mend that and drop it again", task_id=task_id))
 
     def end(self, decision: Settle | Refuse) -> bool:
         """End a waiting task that can never start."""
@@ -151,31 +179,9 @@ class Board:
         return state_on_disk(self._site.workspace, task_id)
 
     def limits(self, blocked: str | None, *, draining: bool) -> Limits:
-        """Return what may be started now, by the options and the pause files."""
-        site = self._site
-        paused = [n for n in os.listdir(site.workspace.configs) if n == PAUSED or n.startswith(f"{PAUSED}.")]
-        return Limits(
-            slots=site.config.slots,
-            tool_slots=capped(site.registry.slots(site.config), site.workspace),
-            group_slots=site.config.slots_by_group,
-            paused=PAUSED in paused,
-            paused_tools=_named(paused, "tool"),
-            paused_groups=_named(paused, "group"),
-            hosts=site.hosts,
-            draining=draining,
-            claim_blocked=blocked,
-            parked_tools=self._parked_tools(),
-            closed=self.budgets.closed(),
-        )
-
-    def _parked_tools(self) -> dict[str, float]:
-        """Return the tools whose provider's limit one of our tasks has met, and until when each waits."""
-        parked: dict[str, float] = {}
-        for session in self.sessions.values():
-            if session.state is State.DEFERRED and session.parked and session.next_attempt_at is not None:
-                until_s = session.next_attempt_at.timestamp()
-                parked[session.task.tool] = max(parked.get(session.task.tool, 0.0), until_s)
-        return parked
+        """Return what may be started now."""
+        closed = self.budgets.closed()
+        return limits_of(self._site, self.sessions.values(), closed, blocked, draining=draining)
 
     def launcher_problem(self) -> str | None:
         """Return why sessions cannot be started at all, or None."""
@@ -195,7 +201,8 @@ class Board:
         except DamagedError as error:
             self._say(session, str(error))
         except OSError as error:
-            self.trouble = f"{session.task_id}: {error}"
+            if is_everybodys(error):
+                self.trouble = f"{session.task_id}: {error}"
             self._say(session, str(error))
         else:
             self._said.pop(session.task_id, None)
@@ -274,8 +281,3 @@ class Board:
         file = self._site.workspace.results / task_id / "result.json"
         if file.exists():
             self._outbox.add("on-finish", file.read_bytes())
-
-
-def _named(names: list[str], kind: str) -> frozenset[str]:
-    prefix = f"{PAUSED}.{kind}."
-    return frozenset(name.removeprefix(prefix) for name in names if name.startswith(prefix))

@@ -6,6 +6,7 @@ does not exist) ends the claim in the drop folder, in rejected/ or in results/: 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -13,9 +14,10 @@ from agent.host import log
 from agent.host.intake import repeated
 from agent.host.known import place_of
 from spool.admit import Ready, look
+from spool.attempt import attempts_of
 from spool.claim import TASK, Claim, bring_files, claim, discard, give_back, publish, was_over
-from spool.files import put, remove
-from spool.records import Result, State, Status
+from spool.files import move, put, remove
+from spool.records import DamagedError, Result, State, Status
 from spool.refusal import Refusal
 from spool.reject import reject
 from spool.results import CANCEL, RESULT, RETRY, STATUS, finish, move_finished, read_task, reopen
@@ -80,6 +82,7 @@ def proceed(
         verdict: how it ends without being started, when it does.
     """
     if (mine.folder / RETRY).exists():
+        _put_answer_away(site, mine)
         reopen(mine.folder)
     if (mine.folder / RESULT).exists():
         move_finished(site.workspace, mine.folder)
@@ -103,6 +106,19 @@ def proceed(
         end_unstarted(site, task, verdict)
         return None
     return task
+
+
+def _put_answer_away(site: Site, mine: Claim) -> None:
+    """Move the answer that an earlier run put into results/ to that run's attempt."""
+    try:
+        result = Result.read(mine.folder / RESULT)
+    except DamagedError:
+        return  # the next run then says that the file exists
+    attempts = attempts_of(mine.folder)
+    name = result.output.file if result is not None else None
+    if name is not None and "/" not in name and attempts:
+        with suppress(FileNotFoundError):
+            move(site.workspace.results / name, attempts[-1].folder / "answer")
 
 
 def accepted(site: Site, mine: Claim, dropped: Dropped | None = None) -> AcceptedTask | None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from agent.host import log
 from agent.host.known import place_of
 from agent.host.schedule import Waiting, WaitingIndex
+from agent.host.trouble import is_everybodys
 from spool.admit import NotYet, Ready, Sight, Signature, Verdict, give_up_waiting, look
 from spool.names import FILES_SUFFIX, ULID_LENGTH, WHY_SUFFIX, given_id, is_dropped_name, stem_of
 from spool.refusal import Refusal
@@ -109,10 +110,19 @@ class Intake:
         for folder in (self.site.workspace.tasks, self.site.workspace.held):
             seen.update(folder / name for name in os.listdir(folder) if is_dropped_name(name))
         for path in seen:
-            self.examine(path)
+            self._examine_alone(path)
         # forgotten last: a file that was moved to or from hold keeps the id it was given
         for path in [path for path in (*self._by_path, *self._again) if path not in seen]:
             self.forget(path)
+
+    def _examine_alone(self, path: Path) -> None:
+        """Look at one name; what is wrong with it alone keeps no other from being looked at."""
+        try:
+            self.examine(path)
+        except OSError as error:
+            if is_everybodys(error):
+                raise
+            log.warning("file cannot be looked at", file=path.name, what=str(error))
 
     def next_look_s(self) -> float | None:
         """Return when the next undecided file wants another look, on the monotonic clock."""

@@ -15,6 +15,7 @@ from agent.host.beat import DEAD, read_beat
 from agent.host.claiming import Verdict, carry_on, end_unstarted, proceed
 from agent.host.reading import records_of
 from agent.host.session import Session
+from agent.host.trouble import is_everybodys
 from spool.attempt import attempts_of
 from spool.claim import Claim, claims_of, is_over, take_over, was_over
 from spool.files import move
@@ -29,13 +30,25 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agent.host.site import Site
+    from spool.task import AcceptedTask
 
 
 def own_sessions(site: Site, known: Container[str]) -> Iterator[Session]:
     """Yield every session of ours that is not known yet, what was left of claims carried on first."""
     for mine in claims_of(site.folder):
-        carry_on(site, mine)
+        _carry_on_alone(site, mine)
     yield from _sessions_of(site, site.name, known)
+
+
+def _carry_on_alone(site: Site, mine: Claim) -> AcceptedTask | None:
+    """Carry on one claim; what is wrong with it alone keeps no other, and is tried again later."""
+    try:
+        return carry_on(site, mine)
+    except OSError as error:
+        if is_everybodys(error):
+            raise
+        log.warning("claim is not carried on", task_id=mine.task_id, what=str(error))
+        return None
 
 
 def sessions_of_the_dead(site: Site) -> Iterator[Session]:
@@ -102,7 +115,7 @@ def _sessions_of(site: Site, agent: str, known: Container[str] = ()) -> Iterator
 
 
 def _published(site: Site, mine: Claim) -> Iterator[Session]:
-    if carry_on(site, mine) is not None:
+    if _carry_on_alone(site, mine) is not None:
         session = open_session(site, site.workspace.sessions / mine.task_id)
         if session is not None:
             yield session

@@ -83,10 +83,13 @@ def result_of(site: Site, session: Session, state: State, reason: str) -> Result
     attempt = session.attempt
     ended = read_exit(attempt) if attempt else None
     report = report_of(site, session, attempt, ended, intent) if attempt and ended else None
+    placed: str | None = None
     if state is State.SUCCEEDED and report is not None and attempt is not None:
         problem = _place_answer(site, session, attempt, report)
         if problem is not None:
             state, reason = State.FAILED, f"the tool succeeded, but its answer was not written: {problem}"
+        elif intent is not None:
+            placed = intent.output_name
     started_at = next((record.started_at for record in records if record.started_at), None)
     finished_at = ended.finished_at if ended else site.utc_now()
     duration_s = max((finished_at - started_at).total_seconds(), 0) if started_at else None
@@ -109,7 +112,7 @@ def result_of(site: Site, session: Session, state: State, reason: str) -> Result
         finished_at=finished_at,
         duration_s=None if duration_s is None else round(duration_s, 3),
         attempts=records,
-        output=_output(site, session, ended, report),
+        output=_output(site, session, ended, report).model_copy(update={"file": placed}),
         usage=_sum_of([record.usage for record in records]),
         tool_session_id=records[-1].tool_session_id if records else None,
         artifacts=_artifacts(session.folder),
