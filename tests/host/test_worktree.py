@@ -142,6 +142,31 @@ def test_a_kill_while_it_is_made(
     assert not plan.path.exists()
 
 
+def test_a_kill_while_a_kept_branch_is_taken_up_again(
+    workspace: Workspace, repo: Path, session: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its commit is never lost."""
+    plan = planned(workspace, repo)
+    prepare_worktree(session, plan)
+    run(plan.path, "commit", "-q", "--allow-empty", "-m", "second")
+    commit = run(plan.path, "rev-parse", "HEAD")
+    run(repo, "worktree", "remove", str(plan.path))
+
+    def killed(folder: Path, *arguments: str) -> str:
+        if arguments[:2] == ("worktree", "add"):
+            raise KeyboardInterrupt
+        return repository.git(folder, *arguments)
+
+    monkeypatch.setattr(module, "git", killed)
+    with pytest.raises(KeyboardInterrupt):
+        prepare_worktree(session, plan)
+    monkeypatch.undo()
+    assert finish_worktree(session) is not None
+    assert prepare_worktree(session, plan) is None
+    assert run(plan.path, "rev-parse", "HEAD") == commit
+    assert finish_worktree(session) is not None
+
+
 def test_a_kill_while_it_is_removed(workspace: Workspace, repo: Path, session: Path) -> None:
     plan = planned(workspace, repo)
     prepare_worktree(session, plan)

@@ -111,6 +111,7 @@ def test_names_of_paths_are_text(
 ) -> None:
     install("gemini")
     (workspace.root / "$(touch pwned) --yolo").mkdir()
+    (workspace.root / "$(touch pwned) --yolo" / "a.png").touch()
     parameters = {"media_dir": "$(touch pwned) --yolo"}
     record = execute(render({"tool": "gemini", "command": "analyze-media", "parameters": parameters}))
     assert f"{workspace.root}/$(touch pwned) --yolo, sub-folders" in record["options"]["-p"]

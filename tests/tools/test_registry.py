@@ -94,6 +94,17 @@ def test_agent_toml_has_the_last_word_on_slots(workspace: Workspace) -> None:
         (MINE + "[tools.mine.commands.a]\nprompt = '$x'\n", "tools.mine.commands.a", "list it in `required`"),
         ("[commands.a]\nprompt = '$x'\n", "commands.a", "list it in `required`"),
         ("[commands.a]\nrequired = ['x']\n", "commands.a.prompt", "Field required"),
+        ("[commands.a]\nprompt = '$listing'\n", "commands.a", "name the folder's parameter in `lists`"),
+        ("[commands.a]\nprompt = 'x'\nlists = 'x'\n", "commands.a", "not one of `paths`"),
+        (
+            "[commands.a]\nprompt = 'x'\npaths = ['x']\nlists = 'x'\nbatched = true\n",
+            "commands.a",
+            "add batch_size = 10",
+        ),
+        ("[tools.shell]\nscript_argv = ['sh', '$script']\n", "tools.shell", "script_argv begins with 'sh'"),
+        ("[tools.gemini]\ninteractive_argv = [['-i']]\n", "tools.gemini", "interactive_argv does not begin"),
+        ("[tools.shell]\nfolder_argv = ['-d', '$folder']\n", "tools.shell", "argv has no $folders"),
+        ("[tools.gemini]\nfolder_argv = ['$prompt']\n", "tools.gemini", "no variable but $folder"),
     ],
 )
 def test_a_mistake_names_file_place_and_remedy(
