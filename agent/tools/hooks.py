@@ -65,12 +65,12 @@ def question(raw: str) -> str:
     """Return what a hook was given as a short sentence.
 
     Args:
-        raw: the JSON that the tool gave to its hook.
+        raw: the JSON that the tool gave to its hook, or the last lines of its screen.
     """
     try:
         given = json.loads(raw)
     except (ValueError, RecursionError):
-        return UNKNOWN
+        return one_line(raw) or UNKNOWN
     if not isinstance(given, dict):
         return UNKNOWN
     if tool := text_at(given, "tool_name"):

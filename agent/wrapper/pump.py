@@ -85,7 +85,9 @@ class Pump:
 
     def __post_init__(self) -> None:
         screen = Screen(self.intent["waiting_title"], self.intent["waiting_text"])
-        self._attendance = Attendance(self.waiting, screen, Answers(self.session / "answer"))
+        self._attendance = Attendance(
+            self.waiting, screen, Answers(self.session / "answer", self.waiting.with_name("answered"))
+        )
 
     def run(self) -> Ended:
         """Pass on output until the tool and its group are gone."""

@@ -22,6 +22,7 @@ SCREEN_BYTES = 8192
 QUESTION_LINES = 12
 ENTER_AFTER_S = 1.0
 """Text and Enter in one burst are taken for a paste by full-screen tools, and not submitted (measured)."""
+NEXT_QUESTION_S = 3.0
 MAX_ANSWER_BYTES = 1 << 20
 LOOK_EVERY_S = 0.25
 
@@ -68,30 +69,45 @@ class Screen:
 
 @dataclass(slots=True)
 class Answers:
-    """Types the files of `answer/` into the terminal, each once, in the order of their names.
+    """Types the files of `answer/` into the terminal: each once, in order, one for each question.
+
+    An answer that was dropped before the question is kept for it. What was typed is noted in the attempt, so
+    that a later attempt does not type it again.
 
     Args:
-        folder: the session's answer folder; what lies there already belongs to an earlier attempt.
+        folder: the session's answer folder.
+        noted: where this attempt notes the names of what it typed.
         _keys: what is to be typed, and from when on.
     """
 
     folder: Path
-    _seen: set[str] = field(default_factory=set)
+    noted: Path
+    _used: set[str] = field(default_factory=set)
     _keys: deque[tuple[float, bytes]] = field(default_factory=deque)
+    _answered: bool = False
+    _typed_s: float = 0.0
 
     def __post_init__(self) -> None:
-        self._seen = set(self._names())
+        for note in self.noted.parent.parent.glob(f"*/{self.noted.name}"):
+            self._used.update(note.read_text(errors="replace").split("\n"))
 
-    def take(self, now_s: float) -> bool:
-        """Look for new answers; True when there was one."""
-        new = [name for name in self._names() if name not in self._seen]
-        for name in new:
-            self._seen.add(name)
-            begin_s = max(now_s, self._keys[-1][0] + ENTER_AFTER_S if self._keys else now_s)
-            text = (self.folder / name).read_bytes()[:MAX_ANSWER_BYTES].rstrip(b"\r\n")
-            self._keys.append((begin_s, text))
-            self._keys.append((begin_s + ENTER_AFTER_S, b"\r"))
-        return bool(new)
+    def take(self, now_s: float, *, asked: bool) -> None:
+        """Look for the answer to a question that is asked."""
+        if not asked:
+            self._answered = False
+            return
+        # a second question may follow so fast that nobody saw the first one go
+        if self._keys or (self._answered and now_s < self._typed_s + NEXT_QUESTION_S):
+            return
+        name = next((name for name in self._names() if name not in self._used), None)
+        if name is None:
+            return
+        text = (self.folder / name).read_bytes()[:MAX_ANSWER_BYTES].removesuffix(b"\n").removesuffix(b"\r")
+        self._used.add(name)
+        with self.noted.open("a") as note:
+            note.write(f"{name}\n")
+        self._keys.extend([(now_s, text), (now_s + ENTER_AFTER_S, b"\r")])
+        self._answered, self._typed_s = True, now_s + ENTER_AFTER_S
 
     def due(self, now_s: float) -> bytes:
         """Return what is to be typed by now."""
@@ -130,7 +146,7 @@ class Attendance:
             self._looked_s = now_s
             try:
                 self._look()
-                self.answers.take(now_s)
+                self.answers.take(now_s, asked=self.waiting.exists())
             except OSError:
                 return b""  # a full disk: the next look says it
         return self.answers.due(now_s)
