@@ -1,4 +1,4 @@
-"""`aispool logs ID`: what a task printed, and with -f what it prints."""
+"""`aispool logs ID`: what a task printed, as text or as one document; and with -f what it prints."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 from agent.cli.command import command
 from agent.cli.ids import id_argument
-from agent.cli.place import InputError, Place, pass_place
+from agent.cli.place import InputError, Place, failed, json_option, pass_place, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -25,8 +25,11 @@ POLL_S: Final = 0.2
 @click.option("--follow", "-f", is_flag=True, help="Go on until the task is over.")
 @click.option("--lines", "-n", type=click.IntRange(min=0), metavar="N", help="Only the last N lines.")
 @click.option("--raw", is_flag=True, help="With colours and control characters, as the tool printed them.")
+@json_option
 @pass_place
-def logs_command(place: Place, *, task_id: str, follow: bool, lines: int | None, raw: bool) -> None:
+def logs_command(
+    place: Place, *, task_id: str, follow: bool, lines: int | None, raw: bool, as_json: bool
+) -> None:
     """Print what a task printed; -f follows it until it is over.
 
     Escape sequences are taken out, since they could do anything to your terminal; --raw leaves them in.
@@ -35,12 +38,22 @@ def logs_command(place: Place, *, task_id: str, follow: bool, lines: int | None,
       aispool logs nightly-build
       aispool logs -n 50 -f nightly-build
       aispool logs --raw nightly-build | less -R
+      aispool logs -n 1 --json nightly-build | jq -r '.lines[0]'
     """
     from agent.inspect.follow import Follower, last_lines  # noqa: PLC0415 - `--help` needs none of it
 
+    if follow and as_json:
+        raise click.UsageError("--follow has no end to put into one document: leave out --json or -f")
     view = place.find(task_id)
     write = _writer(raw=raw)
     files = _files(place, view)
+    if as_json:
+        _print_document(
+            place, view, last_lines(files, lines) if lines is not None else _whole(files), raw=raw
+        )
+        if not files:
+            raise failed()
+        return
     if not files and not follow:
         raise InputError(f"{task_id} has printed nothing yet: it is {view.state} ({view.reason})")
     if not follow:
@@ -60,6 +73,29 @@ def logs_command(place: Place, *, task_id: str, follow: bool, lines: int | None,
         write(_whole(files))
     write(follower.pieces(until=lambda: _is_over(place, task_id)))
     write((b"",))
+
+
+def _print_document(place: Place, view: View, pieces: Iterable[bytes], *, raw: bool) -> None:
+    """Print the lines as one document, whether there are any or not."""
+    from agent.inspect.documents import document  # noqa: PLC0415
+    from agent.inspect.sanitize import Plain  # noqa: PLC0415
+
+    if raw:
+        text = b"".join(pieces).decode(errors="replace")
+    else:
+        plain = Plain()
+        text = "".join(plain.feed(piece) for piece in pieces) + plain.end()
+    # not splitlines(): a form feed or U+2028 in a line ends it for Python alone
+    lines = text.removesuffix("\n").split("\n") if text else []
+    print_json(
+        document(
+            place.workspace,
+            task_id=view.task_id,
+            state=str(view.state),
+            reason=view.reason,
+            lines=lines,
+        )
+    )
 
 
 def _writer(*, raw: bool) -> Callable[[Iterable[bytes]], None]:

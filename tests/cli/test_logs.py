@@ -46,6 +46,31 @@ def test_without_a_log_the_attempts_files(aispool: Run, over: Run) -> None:
     assert aispool("logs", "-f", "build").out == "kept\n"
 
 
+def test_the_lines_as_one_document(aispool: Run, workspace: Workspace, over: Run) -> None:
+    """--json prints them as a person sees them; -n and --raw count here, too."""
+    over()
+    (workspace.logs / "shell-build.log.1").write_bytes(b"old\n")
+    (workspace.logs / "shell-build.log").write_bytes(b"\x1b[31mtwo\x1b[0m\n\n\xffend")
+    document = aispool("logs", "--json", "build").document
+    assert (document["task_id"], document["state"]) == ("build", "succeeded")
+    assert document["lines"] == ["old", "two", "", "\ufffdend"]
+    assert aispool("logs", "--json", "-n", "2", "build").document["lines"] == ["", "\ufffdend"]
+    assert aispool("logs", "--json", "--raw", "build").document["lines"][1] == "\x1b[31mtwo\x1b[0m"
+
+
+def test_a_document_of_nothing(aispool: Run, dropped: Run) -> None:
+    """A task that has printed nothing has no lines, and says why; 1, as without --json."""
+    dropped()
+    document = aispool("logs", "--json", "build", code=1).document
+    assert (document["state"], document["lines"]) == ("queued", [])
+
+
+def test_a_stream_is_no_document(aispool: Run, over: Run) -> None:
+    """-f and --json together are a usage error."""
+    over()
+    assert "--json" in aispool("logs", "-f", "--json", "build", code=2).err
+
+
 def test_a_waiting_task_has_no_log_yet(aispool: Run, dropped: Run) -> None:
     """It says so, and why."""
     dropped()
