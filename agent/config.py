@@ -28,6 +28,7 @@ from pydantic import (
 )
 
 from agent.budget import Budget  # noqa: TC001 - pydantic reads the annotations
+from agent.mistakes import in_words
 from spool.names import TASK_ID_RULE, is_task_id
 
 if TYPE_CHECKING:
@@ -219,7 +220,7 @@ def config_error(
         known: the names of the options, to suggest the one that was meant.
         prefix: the table in which the options stand.
     """
-    findings = error.errors(include_url=False, include_context=False, include_input=False)
+    findings = error.errors(include_url=False, include_context=False)
     finding = next((f for f in findings if f["type"] == "extra_forbidden"), findings[0])
     place = ".".join(str(part) for part in (*prefix, *finding["loc"]))
     if finding["type"] == "extra_forbidden":
@@ -227,10 +228,7 @@ def config_error(
         close = difflib.get_close_matches(name, known, n=1)
         remedy = f"did you mean {close[0]!r}?" if close else "take it out"
         return ConfigError(file, f"there is no option {name[:100]!r}", remedy, place=place)
-    what = finding["msg"].removeprefix("Value error, ")
-    problem, colon, remedy = what.partition(": ")
-    if not colon:
-        problem, remedy = what, "mend this option"
+    problem, remedy = in_words(finding, place)
     return ConfigError(file, problem, remedy, place=place)
 
 

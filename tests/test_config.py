@@ -48,8 +48,18 @@ def test_users_are_names_or_numbers(workspace: Workspace) -> None:
         ("slots = ", "end of document", "not TOML"),
         ("slots = 2\nname = = 'b'\n", "line 2, column 8", "not TOML"),
         ("slots = 0", "slots", "greater than or equal to 1"),
-        ("slots = '2'", "slots", "valid integer"),
-        ("slots = true", "slots", "valid integer"),
+        ("slots = 'two'", "slots", "'two' is not a whole number: write it without quotes: slots = 2"),
+        ("slots = true", "slots", "true is not a whole number"),
+        ("timeout_s = '60'", "timeout_s", "'60' is not a number: write it without quotes: timeout_s = 60"),
+        ("name = 5", "name", '5 is not text: write it in quotes: name = "text"'),
+        ("allowed_paths = '~'", "allowed_paths", "'~' is not a list: write allowed_paths = [\"one\""),
+        ("allowed_paths = [5]", "allowed_paths.0", '5 is not text: write it in quotes: "text"'),
+        (
+            "slots_by_tool = 5",
+            "slots_by_tool",
+            "5 is not a table: write its options below a line [slots_by_tool]",
+        ),
+        ("launcher = 5", "launcher", "it is 5, and should be 'tmux' or 'screen': write one of these"),
         ("sluts = 2", "sluts", "did you mean 'slots'"),
         ("name = 'my host'", "name", "is not a name"),
         ("launcher = 'slurm'", "launcher", "'tmux' or 'screen'"),
@@ -65,7 +75,7 @@ def test_users_are_names_or_numbers(workspace: Workspace) -> None:
         ("[[budgets]]\nper = 'week'\nmax_tokens = 1", "budgets.0.per", "'day'"),
         ("[[budgets]]\nmax_cost_usd = 0", "budgets.0.max_cost_usd", "greater than 0"),
         ("[[budgets]]\nmax_token = 1", "budgets.0.max_token", "there is no option"),
-        ("budgets = 5", "budgets", "tuple"),
+        ("budgets = 5", "budgets", "[[budgets]]"),
         ("slots_by_tool = {gemini = 0}", "slots_by_tool.gemini", "greater than or equal to 1"),
     ],
 )
@@ -80,6 +90,18 @@ def test_a_mistake_names_file_place_and_remedy(
     assert place in caught.value.place
     assert says in str(caught.value)
     assert caught.value.remedy
+
+
+def test_a_mistake_does_not_repeat_a_secret(workspace: Workspace) -> None:
+    """The message is logged and mailed."""
+    write(workspace, "webhook_url = ['https://example.org/t0ken']")
+    with pytest.raises(ConfigError, match="is not text") as caught:
+        load(workspace)
+    assert "t0ken" not in str(caught.value)
+    (workspace.configs / "tools.toml").write_text("[tools.gemini.env]\nGEMINI_API_KEY = 424242\n")
+    with pytest.raises(ConfigError, match="is not text") as caught:
+        Registry.load(workspace)
+    assert "424242" not in str(caught.value)
 
 
 def test_file_that_is_not_utf8_or_not_a_file(workspace: Workspace) -> None:
