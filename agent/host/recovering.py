@@ -93,7 +93,7 @@ def open_session(site: Site, folder: Path) -> Session | None:
         task = read_task(folder)
         if task is None:
             return None
-        status = Status.read(folder / STATUS)
+        status = _status_of(folder)
         if status is not None and status.state.is_over:
             end_unstarted(site, task, Verdict(status.state, status.reason))
             return None
@@ -124,18 +124,28 @@ def _published(site: Site, mine: Claim) -> Iterator[Session]:
 def _owner(folder: Path) -> str | None:
     """Return whose session it is; where one record is damaged, the other tells."""
     try:
-        status = Status.read(folder / STATUS)
+        status = _status_of(folder)
         if status is not None:
             return status.agent
-    except (DamagedError, OSError) as error:
-        log.warning("session is damaged", task_id=folder.name, what=str(error)[:500])
-    try:
         attempts = attempts_of(folder)
         intent = Intent.read(attempts[-1].intent) if attempts else None
     except (DamagedError, OSError) as error:
         log.warning("session is damaged", task_id=folder.name, what=str(error)[:500])
         return None
     return intent.agent if intent else None
+
+
+def _status_of(folder: Path) -> Status | None:
+    """Return what a session last said of itself; a damaged status is none, and is written anew.
+
+    Raises:
+        OSError: it cannot be read now; it may say that the task is over.
+    """
+    try:
+        return Status.read(folder / STATUS)
+    except DamagedError as error:
+        log.warning("status is damaged", task_id=folder.name, what=str(error)[:500])
+        return None
 
 
 def _take_all(site: Site, folder: Path, name: str) -> Iterator[Session]:

@@ -177,7 +177,7 @@ def test_conversation_is_resumed_after_a_reboot(host: Host) -> None:
     talk = host.folder / "talk"
     host.program(
         "talker",
-        f'#!/bin/sh\necho "$@" >>{talk}\n[ "$1" = --resume ] && exit 0\nexec sleep 300\n',
+        f'#!/bin/sh\necho "$@" >>{talk}\n[ "$1" = --resume ] && echo done && exit 0\nexec sleep 300\n',
     )
     host.tools(
         extra='[tools.talker]\nexecutables = ["talker"]\nargv = ["$executable", "$session", "$prompt"]\n'
