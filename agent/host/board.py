@@ -21,7 +21,7 @@ from agent.host.settling import result_of, settle
 from agent.host.trouble import is_everybodys
 from agent.launchers import LAUNCHERS
 from spool.attempt import Phase
-from spool.claim import Claim, reclaim_result
+from spool.claim import TASK, Claim, reclaim_result
 from spool.names import is_task_id
 from spool.records import DamagedError, Result, State
 from spool.refusal import Refusal
@@ -214,6 +214,10 @@ class Board:
             log.warning("session is not brought forward", task_id=session.task_id, what=what)
 
     def _bring_forward(self, session: Session) -> None:
+        if not (session.folder / TASK).exists():
+            # it is in results/: the disk failed after the rename, when it was no longer in session
+            self._drop(session)
+            return
         before = session.state
         phase = observe(self._site, session)
         if phase is Phase.ENDED:

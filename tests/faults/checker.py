@@ -371,18 +371,27 @@ def left_behind(root: Path, uncertain: set[str | None]) -> list[str]:
                 if TASK_ID.fullmatch(n) and (root / "sessions" / agent / n).is_dir()
             ]
     for name in names(root / "rejected"):
-        if name.endswith(".error.json") and not os.path.lexists(
-            root / "rejected" / name.removesuffix(".error.json")
-        ):
+        if name.endswith(".error.json") and not os.path.lexists(root / "rejected" / _told_name(root, name)):
             found.append(f"I4: {name} explains nothing")
     for name in names(root / "tasks"):
+        stem = name.removesuffix(".files").removesuffix(".why")
+        waits = any(os.path.lexists(root / folder / f"{stem}.json") for folder in ("tasks", "tasks/held"))
         if (
             name.endswith((".why", ".files"))
             and not name.startswith(".")
-            and name.removesuffix(".files") not in uncertain
+            and not waits
+            and stem not in uncertain
         ):
             found.append(f"I1: tasks/{name} is left without its task")
     return found
+
+
+def _told_name(root: Path, name: str) -> str:
+    """Return the name of the file that an explanation is about; a long one is shortened."""
+    try:
+        return str(read_json(root / "rejected" / name)["file"])
+    except (ValueError, KeyError, FileNotFoundError):
+        return name.removesuffix(".error.json")
 
 
 def temporary_files(root: Path) -> list[str]:

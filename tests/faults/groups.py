@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from faults import case as step_case
-from faults import killsets, power, steps, surroundings, writers
+from faults import crowd, hostile, killsets, power, steps, surroundings, writers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +37,9 @@ GROUPS = {
     "killset": Group("4 Kill sets", killsets.cases, killsets.play),
     "writer": Group("5 Writers", writers.cases, writers.play),
     "world": Group("6 World", surroundings.cases, surroundings.play),
+    "crowd": Group("7 Many agents", crowd.crowd_cases, crowd.play),
+    "hostile": Group("8 Hostile input", hostile.cases, hostile.play),
+    "soak": Group("9 Soak", crowd.soak_cases, crowd.play),
 }
 
 

@@ -2,8 +2,9 @@
 
 The workspace lies on a mounted loop image. Each process stops itself after each such call (the shim's
 `stop`), the image is copied as it is at that moment, and the process goes on. What was not written to the
-image yet is lost, as in a power cut. Each copy is then mounted at the same place in a mount and process name space of its own, with
-another boot id: no process of before is there. The agent recovers, and the checker looks. Needs root.
+image yet is lost, as in a power cut. Each copy is then mounted at the same place in
+a mount and process name space of its own, with another boot id: no process of before is there. The agent
+recovers, and the checker looks. Needs root.
 """
 
 from __future__ import annotations
@@ -77,24 +78,32 @@ class Cutter:
         latest = {row[1]: row for row in rows}
         for pid, row in latest.items():
             if _state(int(pid)) == "T":
+                others = [int(other) for other in latest if other != pid and _state(int(other)) in "SRD"]
+                _signal(others, signal.SIGSTOP)  # the copy is of one moment
                 self._copy(row)
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(int(pid), signal.SIGCONT)
+                _signal([int(pid), *others], signal.SIGCONT)
 
     def _copy(self, row: list[str]) -> None:
         number = len(self.cuts)
-        image = self.image.with_name(f"cut.{number}")
-        subprocess.run(["cp", "--sparse=always", str(self.image), str(image)], check=True)
+        # first what the tools did: a tool that starts while we copy has not started in this world
         ledger = self.image.with_name(f"ledger.{number}")
         ledger.write_bytes(self.world.ledger.read_bytes() if self.world.ledger.exists() else b"")
+        image = self.image.with_name(f"cut.{number}")
+        subprocess.run(["cp", "--sparse=always", str(self.image), str(image)], check=True)
         self.cuts.append(Cut(image, ledger, copy.deepcopy(self.world.history), row))
+
+
+def _signal(pids: list[int], number: int) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def _state(pid: int) -> str:
     try:
         return Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
-        return "gone"
+        return "X"
 
 
 def cases(_traces: object, _seed: int) -> list[dict[str, Any]]:
@@ -203,6 +212,8 @@ def _boot(world: World, cut: Cut, options: list[str], recoverer: str, answer: Pa
         after = World(world.base, cut.history)
         after.faults([])
         found = [*checker.torn_files(after.root), *checker.crossed(after.root, after.history)]
+        for task_id in [t.task_id for t in cut.history.tasks if t.task_id == "held"]:
+            after.run("release", "release", task_id)  # on hold is where it may well be at that moment
         ran = after.recover(recoverer)
         if ran[-1].code != 0:
             found.append(f"I5: recovery ended {ran[-1].code}: {ran[-1].output[-200:]}")

@@ -87,10 +87,12 @@ def refused(world: World) -> None:
     world.drop("field", script(timeout="soon"), refused=True)
     torn = b'{"tool": "shell", "command": "mark-torn-x-'
     (world.root / "tasks" / "torn.json").write_bytes(torn)
+    os.sync()
     world.history.tasks.append(Expected("mark-torn-x-", refused=True, content=torn))
     files = world.root / "tasks" / "withfiles.files"
     files.mkdir()
     (files / "a").write_text("a")
+    os.sync()
     world.drop("withfiles", {"tool": "shell"}, refused=True)
     agent(world)
 
@@ -194,6 +196,7 @@ def pruned(world: World) -> None:
     """Retention takes two of three results, leaving tombstones; then a repeated id is still refused."""
     with (world.root / "configs" / "agent.toml").open("a") as options:
         options.write("keep_count = 1\n")
+    os.sync()
     for task in world.history.tasks:
         task.pruned = True
     world.run("clean", "clean")

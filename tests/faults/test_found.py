@@ -10,7 +10,10 @@ if TYPE_CHECKING:
     from faults.conftest import Play
 
 
-def clean(play: Play, scenario: str, *faults: list[Any], **more: bool) -> dict[str, Any]:
+FAILED_LATE = ("unlink@:move_finished", "fsync@:move_finished")
+
+
+def clean(play: Play, scenario: str, *faults: list[Any], **more: float) -> dict[str, Any]:
     """Play a case; its faults were injected, nothing was violated."""
     answer = play({"group": "kill", "scenario": scenario, "faults": list(faults), **more})
     assert answer["injected"], "the fault's place was not reached: mend the test"
@@ -43,3 +46,17 @@ def test_attempt_that_ran_though_its_launch_failed_is_judged(play: Play) -> None
     answer = play({"group": "kill", "scenario": "launch-lies", "faults": []})
     assert answer["violations"] == [], answer["tail"]
     assert answer["seconds"] < 30
+
+
+@pytest.mark.parametrize("times", [1, -1])
+@pytest.mark.parametrize("site", FAILED_LATE)
+def test_disk_that_fails_after_the_rename_makes_no_ghost(play: Play, site: str, times: int) -> None:
+    """A task that reached results/ is over, and nothing of it comes back in sessions/."""
+    patience = {"patience_s": 1.5} if times == -1 else {}
+    answer = clean(play, "idempotent", ["agent", 1, times, "EIO", site], **patience)
+    assert answer["seconds"] < 15
+
+
+def test_wrapper_ends_though_the_folder_cannot_be_made_durable(play: Play) -> None:
+    """A wrapper whose record stands under its name does not stay for the sake of an fsync."""
+    clean(play, "idempotent", ["wrapper", 2, -1, "fsync-EIO", "fsync@ExitFile._put"], patience_s=3)

@@ -69,6 +69,7 @@ class World:
     names: int = 0
     patience_s: float = PATIENCE_S
     impatient: bool = False
+    reads: bool = True
     on_poll: Callable[[], None] | None = None
     extra_points: list[tuple[str, str, str, str]] = field(default_factory=list)
 
@@ -233,6 +234,8 @@ class World:
 
     def read_all(self) -> None:
         """Read what others may read at any moment; nothing may be torn."""
+        if not self.reads:
+            return
         for folder, name in (("sessions", "status.json"), ("results", "result.json")):
             for task_id in checker.names(self.root / folder):
                 if not task_id.startswith("."):

@@ -1,8 +1,8 @@
 """Group 5: programs that write into tasks/, cut off at every byte, stalled, on a full disk, racing the claim.
 
 A file that was cut off is refused, untouched, or not there; one that is whole runs once. All offsets of one
-writer are one point. The real programs run: cat, cp, mv across disks, dd, `scp -t` (what `scp -O` starts on the far
-side), sftp and scp by their SFTP server, rsync, `sed -i`; an editor that writes in place is played.
+writer are one point. The real programs run: cat, cp, mv across disks, dd, `scp -t` (what `scp -O`
+starts on the far side), sftp and scp by their SFTP server, rsync, `sed -i`; an in-place editor is played.
 """
 
 from __future__ import annotations
