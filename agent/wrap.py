@@ -209,6 +209,8 @@ class ExitFile:
             except FileNotFoundError:
                 return  # the whole attempt was removed: nobody asks any more
             except OSError:
+                if self._target.exists() or not self._target.parent.exists():
+                    return  # it is told; only whether it survives a power cut is open
                 # said by nobody: the log is on the same disk, and the pane may be gone
                 time.sleep(RECORD_AGAIN_S)  # a disk tells nobody that it is writable again
             else:
