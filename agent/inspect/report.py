@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from agent.config import host_name
@@ -76,15 +76,14 @@ def parse_since(text: str, now: datetime) -> datetime:
     """Read a moment in the past: `18:00` (the last one), `12h`, `2d`, or ISO 8601.
 
     Args:
-        text: as the person wrote it.
-        now: local or any other zone; a clock time is of its zone.
+        text: as the person wrote it; a clock time is the host's local time.
+        now: of any zone.
 
     Raises:
         ValueError: it is none of these, or lies ahead.
     """
     if clock := _CLOCK.fullmatch(text.strip()):
-        moment = now.replace(hour=int(clock[1]), minute=int(clock[2]), second=0, microsecond=0)
-        return moment if moment <= now else moment - timedelta(days=1)
+        return _last(time(int(clock[1]), int(clock[2])), now)
     if span := _SPAN.fullmatch(text.strip()):
         return now - timedelta(seconds=float(span[1]) * _SPAN_S[span[2]])
     try:
@@ -94,6 +93,17 @@ def parse_since(text: str, now: datetime) -> datetime:
     if moment > now:
         raise ValueError(f"{text!r} lies ahead")
     return moment
+
+
+def _last(clock: time, now: datetime) -> datetime:
+    """Return when it was last that late here; each day has its own offset, and one may have an hour twice."""
+    today = now.astimezone().date()
+    local = (
+        datetime.combine(today - timedelta(days=days), clock.replace(fold=fold))
+        for days in (0, 1)
+        for fold in (0, 1)
+    )
+    return max(moment for each in local if (moment := each.astimezone()) <= now)
 
 
 def report(workspace: Workspace, since: datetime, now: datetime) -> Report:

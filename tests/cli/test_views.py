@@ -150,9 +150,43 @@ def test_a_report_without_failures(aispool: Run, over: Run) -> None:
     assert "1 cancelled" in aispool("report").out
 
 
+@pytest.fixture
+def zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Set the host's time zone; UTC until the test says otherwise."""
+
+    def choose(name: str) -> None:
+        monkeypatch.setenv("TZ", name)
+        time.tzset()
+
+    choose("UTC")
+    yield choose
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("now", "text", "moment"),
+    [
+        ("2026-03-29T07:00+02:00", "18:00", "2026-03-28T18:00+01:00"),
+        ("2026-03-29T07:00+02:00", "01:00", "2026-03-29T01:00+01:00"),
+        ("2026-10-25T07:00+01:00", "18:00", "2026-10-24T18:00+02:00"),
+        ("2026-10-25T07:00+01:00", "02:30", "2026-10-25T02:30+01:00"),
+        ("2026-10-25T02:10+01:00", "02:30", "2026-10-25T02:30+02:00"),
+        ("2026-10-25T02:10+02:00", "02:30", "2026-10-24T02:30+02:00"),
+    ],
+)
+def test_since_across_a_change_of_the_clocks(
+    zone: Callable[[str], None], now: str, text: str, moment: str
+) -> None:
+    """18:00 is when the clock on the wall said so, whatever was done to it in the night."""
+    zone("CET-1CEST,M3.5.0,M10.5.0/3")
+    assert parse_since(text, datetime.fromisoformat(now)) == datetime.fromisoformat(moment)
+
+
 @pytest.mark.parametrize(
     ("text", "hours_ago"), [("11:00", 1), ("13:00", 23), ("2h", 2), ("1d", 24), ("2026-11-20T11:00:00Z", 1)]
 )
+@pytest.mark.usefixtures("zone")
 def test_since(text: str, hours_ago: float) -> None:
     """A clock time is the last one; spans and ISO 8601 work, too."""
     now = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
