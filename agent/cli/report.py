@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 @json_option
 @pass_place
 def report_command(place: Place, *, since: str, as_json: bool) -> None:
-    """Say by host what was done, failed, waits and cost; exit 1 when something failed.
+    """Say by host what was done, failed, waits and cost; exit 1 when something failed or was rejected.
 
-    18:00 is the last time it was that late here. Cancelled tasks do not count as failed.
+    18:00 is the last time it was that late here. Cancelled tasks do not count as failed. A rejected file is
+    one that never became a task: `aispool clean --rejected DAYS` removes the old ones.
 
     Examples:
       aispool report --since 18:00
@@ -45,7 +46,7 @@ def report_command(place: Place, *, since: str, as_json: bool) -> None:
     else:
         for line in _lines(found):
             click.echo(line)
-    if found.failed:
+    if found.failed or found.rejected:
         raise failed()
 
 
@@ -57,9 +58,23 @@ def _lines(found: Report) -> Iterator[str]:
     for host in found.hosts:
         yield ""
         yield from _host(host)
+    yield from _rejected(found)
     waiting = ", ".join(f"{count} {state}" for state, count in found.waiting.items())
     yield f"\nWaits or runs now: {waiting or 'nothing'}"
     yield from (f"  waits for a person: {one_line(task_id)}" for task_id in found.waiting_for_a_person)
+
+
+def _rejected(found: Report) -> Iterator[str]:
+    from agent.cli.table import rows  # noqa: PLC0415
+
+    if not found.rejected:
+        return
+    yield f"\n{len(found.rejected)} rejected"
+    body = [
+        (one.name, f"{one.rejected_at.astimezone():%Y-%m-%d %H:%M}", f"{one.what}: {one.remedy}".rstrip(": "))
+        for one in found.rejected
+    ]
+    yield from (f"  {line}" for line in rows(("REJECTED", "AT", "WHY"), body, cut=False))
 
 
 def _host(host: HostReport) -> Iterator[str]:

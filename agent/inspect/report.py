@@ -1,4 +1,4 @@
-"""What happened since a moment, by host: done, failed, waits and cost; and what waits now."""
+"""What happened since a moment: by host done, failed, waits and cost; what was refused; what waits now."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from agent.config import host_name
 from agent.inspect.documents import document
 from agent.inspect.queue import counts
+from agent.inspect.rejections import Rejection, rejections
 from spool.records import Result, State, iso
 from spool.task import parse_time
 from spool.view import finished, in_session
@@ -58,11 +59,12 @@ class HostReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All hosts, and what waits in this workspace now."""
+    """All hosts, what this workspace refused, and what waits in it now."""
 
     since: datetime
     until: datetime
     hosts: list[HostReport]
+    rejected: list[Rejection]
     waiting: dict[str, int]
     waiting_for_a_person: list[str]
 
@@ -107,7 +109,7 @@ def _last(clock: time, now: datetime) -> datetime:
 
 
 def report(workspace: Workspace, since: datetime, now: datetime) -> Report:
-    """Read all results that ended since then."""
+    """Read all results that ended since then, and all refusals."""
     by_host: dict[str, list[Result]] = {}
     for view in finished(workspace, None):
         result = view.result
@@ -118,6 +120,7 @@ def report(workspace: Workspace, since: datetime, now: datetime) -> Report:
         since=since.astimezone(UTC),
         until=now.astimezone(UTC),
         hosts=hosts or [HostReport(host_name())],
+        rejected=rejections(workspace, since, now),
         waiting=counts(workspace),
         waiting_for_a_person=[v.task_id for v in in_session(workspace) if v.state is State.WAITING_INPUT],
     )
@@ -162,6 +165,7 @@ def report_document(workspace: Workspace, found: Report) -> dict[str, Any]:
         until=iso(found.until),
         failed=found.failed,
         hosts=[asdict(host) for host in found.hosts],
+        rejected=[{**asdict(one), "rejected_at": iso(one.rejected_at)} for one in found.rejected],
         waiting=found.waiting,
         waiting_for_a_person=found.waiting_for_a_person,
     )

@@ -144,6 +144,43 @@ def test_report(aispool: Run, over: Run, dropped: Run, running: Run) -> None:
     assert document["waiting"] == {"queued": 1, "waiting_input": 1}
 
 
+def test_a_report_of_what_was_rejected(aispool: Run, workspace: Workspace, over: Run) -> None:
+    """A task refused in the night is in no result, so the morning's report names it, with why; 1."""
+    over("a", finished_at=utc_now())
+    for name in ("nightly", "older"):
+        path = workspace.tasks / f"{name}.json"
+        path.write_text("{")
+        assert reject(workspace, path, Refusal("it ends in the middle", "send it again"), "test")
+    explanation = workspace.rejected / "older.json.error.json"
+    said = json.loads(explanation.read_text()) | {"rejected_at": "2020-01-01T00:00:00Z"}
+    explanation.write_text(json.dumps(said))
+    text = aispool("report", "--since", "1h", code=1).out
+    assert "1 rejected" in text
+    assert "nightly.json" in text
+    assert "it ends in the middle: send it again" in text
+    assert "older" not in text
+    (rejected,) = aispool("report", "--since", "1h", "--json", code=1).document["rejected"]
+    assert rejected["name"] == "nightly.json"
+    assert (rejected["what"], rejected["remedy"]) == ("it ends in the middle", "send it again")
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"rejected_at": "soon", "what": 3}', b"\xff"])
+def test_a_report_of_a_damaged_explanation(aispool: Run, workspace: Workspace, content: bytes) -> None:
+    """The file was refused all the same; its explanation's own time counts."""
+    (workspace.rejected / "x.json").write_text("{")
+    (workspace.rejected / "x.json.error.json").write_bytes(content)
+    assert "does not say why" in aispool("report", code=1).out
+    os.utime(workspace.rejected / "x.json.error.json", (1, 1))
+    assert aispool("report", "--json").document["rejected"] == []
+
+
+def test_a_report_of_an_explanation_that_is_no_file(aispool: Run, workspace: Workspace) -> None:
+    """It cannot be read, and that is said."""
+    (workspace.rejected / "x.json").write_text("{")
+    (workspace.rejected / "x.json.error.json").mkdir()
+    assert "cannot be read" in aispool("report", code=1).out
+
+
 def test_a_report_without_failures(aispool: Run, over: Run) -> None:
     """0; a cancelled task has not failed."""
     over("a", State.CANCELLED, finished_at=utc_now())
