@@ -122,8 +122,9 @@ def _reserve(workspace: Workspace, name: str, refusal: Refusal, by: str, identit
 
 def _is_ours(explanation: Path, identity: dict[str, int]) -> bool:
     try:
-        return bool(json.loads(read_regular(explanation)).get("source") == identity)
-    except (OSError, ValueError, AttributeError):
+        # not the device: its number is another one after a reboot
+        return bool(json.loads(read_regular(explanation))["source"]["inode"] == identity["inode"])
+    except (OSError, ValueError, TypeError, KeyError):
         return False
 
 

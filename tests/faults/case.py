@@ -60,7 +60,7 @@ def play(base: Path, case: dict[str, Any]) -> dict[str, Any]:
             "injected": world.injected(),
             "extra": world.extra_points,
             "violations": sorted(set(found)),
-            "stale": len(checker.stale_statuses(world.root)),
+            "stale": len(checker.stale_lines(world.root)),
             "temporary": len(checker.temporary_files(world.root)),
             "seconds": round(time.monotonic() - began_s, 3),
             "tail": world.tail() if found else "",

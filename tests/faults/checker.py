@@ -285,14 +285,16 @@ def _check_result(folder: Path, task: Expected) -> list[str]:
 def _check_attempts(folder: Path, lines: list[Line], task: Expected) -> list[str]:
     """I2 and the honesty of the record: what ran is recorded, what is recorded ran, no reason is no rerun."""
     name = folder.name
-    numbers = [int(n) for n in names(folder / "attempts") if n.isdigit()]
+    attempts = [n for n in names(folder / "attempts") if n.isdigit()]
+    numbers = [int(n) for n in attempts]
+    started = [n for n in attempts if (folder / "attempts" / n / "started").exists()]
     ran = {line.number for line in lines}
     most = 1 + task.retries + (3 if task.idempotent else 0)
     found = []
     if len(lines) > most:
         found.append(f"I2: {name} ran {len(lines)} times, allowed are {most}")
-    if not task.idempotent and task.retries == 0 and len(numbers) > 1:
-        found.append(f"I2: {name} has {len(numbers)} attempts without leave")
+    if not task.idempotent and task.retries == 0 and len(started) > 1:
+        found.append(f"I2: {name} started {len(started)} attempts without leave")
     found += [f"I2: {name} ran an attempt {number} without a folder" for number in ran - set(numbers)]
     found += [
         f"I2: {name} was lost in attempt {n}, and ran again" for n in _reruns_of_lost(folder, ran, task)
@@ -374,14 +376,10 @@ def left_behind(root: Path, uncertain: set[str | None]) -> list[str]:
         if name.endswith(".error.json") and not os.path.lexists(root / "rejected" / _told_name(root, name)):
             found.append(f"I4: {name} explains nothing")
     for name in names(root / "tasks"):
-        stem = name.removesuffix(".files").removesuffix(".why")
+        stem = name.removesuffix(".files")
         waits = any(os.path.lexists(root / folder / f"{stem}.json") for folder in ("tasks", "tasks/held"))
-        if (
-            name.endswith((".why", ".files"))
-            and not name.startswith(".")
-            and not waits
-            and stem not in uncertain
-        ):
+        is_files = name.endswith(".files") and not name.startswith(".")
+        if is_files and not waits and stem not in uncertain:
             found.append(f"I1: tasks/{name} is left without its task")
     return found
 
@@ -404,9 +402,12 @@ def temporary_files(root: Path) -> list[str]:
     ]
 
 
-def stale_statuses(root: Path) -> list[str]:
-    """Results that still hold the status of their last session; harmless to readers, and counted."""
-    return [name for name in names(root / "results") if (root / "results" / name / "status.json").exists()]
+def stale_lines(root: Path) -> list[str]:
+    """What is only information and outlived its task: a status in results/, a .why alone; it is counted."""
+    statuses = [f"results/{n}/status.json" for n in names(root / "results")]
+    whys = [n for n in names(root / "tasks") if n.endswith(".why")]
+    alone = [n for n in whys if not (root / "tasks" / f"{n.removesuffix('.why')}.json").exists()]
+    return [path for path in statuses if (root / path).exists()] + [f"tasks/{name}" for name in alone]
 
 
 def leaked(root: Path, secrets: tuple[str, ...]) -> list[str]:

@@ -185,6 +185,13 @@ static int is_ours(int index) {
     return fd >= 0;
 }
 
+/* The disk was mended: PLAN.log.lifted ends what was to go on. */
+static int lifted(void) {
+    char path[4200];
+    snprintf(path, sizeof path, "%s.lifted", log_path);
+    return syscall(SYS_access, path, F_OK) == 0;
+}
+
 static void note(Entry *entry, const char *call, int kind, const char *path, long size) {
     char site[3000], line[8000];
     product_site(site, sizeof site);
@@ -218,6 +225,7 @@ static int decide(const char *call, int kind, const char *path, long size) {
         entry->seen++;
         if (entry->seen < entry->first) continue;
         if (entry->times >= 0 && entry->seen >= entry->first + entry->times) continue;
+        if (entry->times < 0 && entry->act == ERROR && lifted()) continue;
         if (entry->act != TRACE && entry->act != STOP_AFTER && !is_ours(i)) continue;
         if (entry->act == TRACE || entry->act == STOP_AFTER || entry->times >= 0 || entry->seen == entry->first) note(entry, call, kind, path, size);
         if (entry->act == TRACE) continue;

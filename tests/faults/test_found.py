@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from spool.refusal import Refusal
+from spool.reject import reject
+
 if TYPE_CHECKING:
     from faults.conftest import Play
+
+    from spool.workspace import Workspace
 
 
 FAILED_LATE = ("unlink@:move_finished", "fsync@:move_finished")
@@ -60,3 +66,15 @@ def test_disk_that_fails_after_the_rename_makes_no_ghost(play: Play, site: str, 
 def test_wrapper_ends_though_the_folder_cannot_be_made_durable(play: Play) -> None:
     """A wrapper whose record stands under its name does not stay for the sake of an fsync."""
     clean(play, "idempotent", ["wrapper", 2, -1, "fsync-EIO", "fsync@ExitFile._put"], patience_s=3)
+
+
+def test_refusal_that_a_power_cut_broke_off_goes_on_after_the_reboot(workspace: Workspace) -> None:
+    """The explanation is known by its file's inode: the number of a device is another one after a boot."""
+    path = workspace.tasks / "bad.json"
+    path.write_text("no task")
+    first = {"source": {"device": path.stat().st_dev + 1, "inode": path.stat().st_ino}, "what": "cut off"}
+    (workspace.rejected / "bad.json.error.json").write_text(json.dumps(first))
+    assert (
+        reject(workspace, path, Refusal("it is no task", "write one"), "A") == workspace.rejected / "bad.json"
+    )
+    assert sorted(p.name for p in workspace.rejected.iterdir()) == ["bad.json", "bad.json.error.json"]
