@@ -174,13 +174,25 @@ def load(workspace: Workspace) -> AgentConfig:
         ConfigError: the file cannot be used.
     """
     file = workspace.configs / AGENT_FILE
-    options = read_toml(file)
-    if "allowed_paths" not in options:
-        options["allowed_paths"] = ["~", str(workspace.root)]
     try:
-        return AgentConfig.model_validate(options)
+        return _with_defaults(workspace, read_toml(file))
     except ValidationError as error:
         raise config_error(file, error, tuple(AgentConfig.model_fields)) from None
+
+
+def load_or_defaults(workspace: Workspace) -> tuple[AgentConfig, ConfigError | None]:
+    """Return the options, or the defaults and what is wrong with the file.
+
+    For whoever only looks: the agent itself must never guess what its owner meant.
+    """
+    try:
+        return load(workspace), None
+    except ConfigError as error:
+        return _with_defaults(workspace, {}), error
+
+
+def _with_defaults(workspace: Workspace, options: dict[str, Any]) -> AgentConfig:
+    return AgentConfig.model_validate({"allowed_paths": ["~", str(workspace.root)], **options})
 
 
 def read_toml(file: Path) -> dict[str, Any]:

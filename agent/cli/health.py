@@ -34,7 +34,7 @@ def health_command(place: Place, *, as_json: bool) -> None:
     """
     from agent.inspect.health import examine, health_document  # noqa: PLC0415 - `--help` needs none of it
 
-    health = examine(place.workspace, place.config)
+    health = examine(place.workspace)
     text = "\n".join(_lines(health)) + "\n"
     try:
         kept = _keep(place, text)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from agent.config import ConfigError, load, read_toml
+from agent.config import ConfigError, load, load_or_defaults, read_toml
 from agent.inspect.agents import agents
 from agent.inspect.finding import Finding, note, ok, problem
 from agent.inspect.queue import has_waiting, pauses
@@ -88,7 +88,7 @@ def file_system(workspace: Workspace) -> Iterator[Finding]:
 
 def room(workspace: Workspace) -> Iterator[Finding]:
     """Look at free space and inodes."""
-    reserve = load(workspace).reserve_bytes
+    reserve = load_or_defaults(workspace)[0].reserve_bytes
     status = os.statvfs(workspace.root)
     free = status.f_bavail * status.f_frsize
     remedy = "aispool clean, free some space, or lower reserve_bytes in configs/agent.toml"

@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from agent.config import host_name
+from agent.config import host_name, load_or_defaults
 from agent.inspect.agents import AgentView, agents
+from agent.inspect.configuration import configuration_problems
 from agent.inspect.documents import document
 from agent.inspect.follow import tail
 from agent.inspect.processes import Process, Tally, largest, of_session, tally
@@ -70,14 +71,14 @@ class Health:
     problems: list[str]
 
 
-def examine(workspace: Workspace, config: AgentConfig, now_s: float | None = None) -> Health:
-    """Look at everything once.
+def examine(workspace: Workspace, now_s: float | None = None) -> Health:
+    """Look at everything once; a configuration that cannot be used is a problem, and hides nothing.
 
     Args:
         workspace: where.
-        config: for the disk's reserve.
         now_s: the wall clock.
     """
+    config, _ = load_or_defaults(workspace)
     now_s = time.time() if now_s is None else now_s
     sessions = list(in_session(workspace))
     processes = {view.task_id: of_session(view.path) for view in sessions}
@@ -96,7 +97,11 @@ def examine(workspace: Workspace, config: AgentConfig, now_s: float | None = Non
         rejected=len(rejected(workspace)),
         disk=disk,
         logs=_recent_logs(workspace, now_s),
-        problems=[*_agent_problems(workspace, found, sessions), *_disk_problems(workspace, disk)],
+        problems=[
+            *_agent_problems(workspace, found, sessions),
+            *_disk_problems(workspace, disk),
+            *configuration_problems(workspace),
+        ],
     )
 
 

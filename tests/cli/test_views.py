@@ -122,6 +122,23 @@ def test_health_below_the_reserve(aispool: Run, workspace: Workspace) -> None:
     assert "less than the reserve" in aispool("health", code=1).out
 
 
+@pytest.mark.parametrize(("name", "text"), [("agent.toml", "slots = 'two'"), ("tools.toml", "= broken")])
+def test_health_with_a_broken_configuration(
+    aispool: Run, workspace: Workspace, agent_lives: Path, running: Run, name: str, text: str
+) -> None:
+    """The agent works on with its old options, so all is shown, and the mistake is the one problem."""
+    beat(agent_lives)
+    running()
+    (workspace.configs / name).write_text(text)
+    said = aispool("health", code=1)
+    assert "== Active AI sessions" in said.out
+    assert said.err == ""
+    document = aispool("health", "--json", code=1).document
+    (problem,) = document["problems"]
+    assert name in problem
+    assert "keeps its earlier options" in problem
+
+
 def test_report(aispool: Run, over: Run, dropped: Run, running: Run) -> None:
     """By host: done, failed, waits and cost; 1 because one failed."""
     now = utc_now()
@@ -303,6 +320,15 @@ def test_doctor_finds_what_is_wrong(aispool: Run, workspace: Workspace, dropped:
     document = aispool("doctor", "--json", code=1).document
     assert grades(document, "configuration") == ["problem"]
     assert grades(document, "hooks") == ["problem", "note"]
+
+
+@pytest.mark.usefixtures("quick_login")
+def test_doctor_of_a_broken_configuration(aispool: Run, workspace: Workspace) -> None:
+    """The mistake is told once, and the disk is looked at all the same."""
+    (workspace.configs / "agent.toml").write_text("slots = 'two'")
+    document = aispool("doctor", "--json", code=1).document
+    assert grades(document, "configuration") == ["problem"]
+    assert grades(document, "disk") != []
 
 
 def test_doctor_without_a_workspace(aispool: Run, workspace: Workspace) -> None:
