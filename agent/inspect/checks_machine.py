@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from agent.config import load
+from agent.config import load_or_defaults
 from agent.inspect.finding import Finding, note, ok, problem
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def clock() -> Iterator[Finding]:
 
 def service(workspace: Workspace) -> Iterator[Finding]:
     """Look at what starts the agent after a reboot."""
-    launcher = load(workspace).launcher
+    launcher = load_or_defaults(workspace)[0].launcher
     if shutil.which(launcher) is None:
         yield problem("launcher", f"agent.toml says {launcher}, which is missing", f"apt install {launcher}")
     if not SYSTEMD.is_dir():

@@ -1,4 +1,4 @@
-"""Whether the files that the agent reads can be used: a mistake stops the next agent, not the one that runs."""
+"""Whether the files that the agent reads can be used: a mistake stops the next one, not the one that runs."""
 
 from __future__ import annotations
 
