@@ -420,8 +420,9 @@ def leaked(root: Path, secrets: tuple[str, ...]) -> list[str]:
         if Path(parent) == root / "configs" / "env":
             continue
         for name in files:
+            path = Path(parent, name)
             try:
-                content = Path(parent, name).read_bytes()
+                content = b"" if path.is_symlink() or not path.is_file() else path.read_bytes()
             except OSError:
                 continue
             found += [
