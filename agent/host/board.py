@@ -102,7 +102,7 @@ class Board:
         try:
             self._launch(task_id)
         except OSError as error:
-            if is_everybodys(error):
+            if self._is_everybodys(error):
                 raise
             self._fail_alone(task_id, error)
         return True
@@ -201,11 +201,15 @@ class Board:
         except DamagedError as error:
             self._say(session, str(error))
         except OSError as error:
-            if is_everybodys(error):
+            if self._is_everybodys(error):
                 self.trouble = f"{session.task_id}: {error}"
             self._say(session, str(error))
         else:
             self._said.pop(session.task_id, None)
+
+    def _is_everybodys(self, error: OSError) -> bool:
+        ws = self._site.workspace
+        return is_everybodys(error, self._site.folder, ws.sessions, ws.results)
 
     def _say(self, session: Session, what: str) -> None:
         """Log what keeps a session where it is, once."""

@@ -119,7 +119,8 @@ class Loop:
                 for launch in decided.launches
             ]
             if not any(acted):
-                return decided
+                # what was decided and could not be done waits now, and its line is to say why
+                return self._guard("scheduling", self._decide) if acted else decided
 
     def _decide(self) -> Plan:
         now_s = self.site.utc_now().timestamp()

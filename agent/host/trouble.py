@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+from pathlib import Path
 
 _EVERYBODYS = frozenset(
     {
@@ -12,6 +14,17 @@ _EVERYBODYS = frozenset(
 )
 
 
-def is_everybodys(error: OSError) -> bool:
-    """Tell whether any other task would fail alike: a full, broken or read-only disk, no descriptors."""
+_NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM})
+
+
+def is_everybodys(error: OSError, *shared: Path) -> bool:
+    """Tell whether any other task would fail alike: a full, broken or read-only disk, no descriptors.
+
+    Args:
+        error: what happened.
+        shared: folders that every task goes through; that nothing may be put there concerns all.
+    """
+    if error.errno in _NOT_ALLOWED:
+        names = (name for name in (error.filename, error.filename2) if name is not None)
+        return any(Path(os.fsdecode(name)).parent in shared for name in names)
     return error.errno in _EVERYBODYS

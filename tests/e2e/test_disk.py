@@ -142,3 +142,21 @@ def test_unwritable_results(host: Host) -> None:
         subprocess.run(["chattr", "-i", host.ws.results], check=True)
     assert host.results("runs", "waits") == {"runs": "succeeded", "waits": "succeeded"}
     assert host.ledger() == ["runs 001", "waits 001"]
+
+
+def test_unwritable_sessions(host: Host) -> None:
+    """Nothing can be claimed: no task is blamed for it, the heartbeat and the line say it, then all run."""
+    host.start()
+    folder = host.ws.agent("a1")
+    host.drop("before")
+    host.result("before")
+    if subprocess.run(["chattr", "+i", folder], capture_output=True, check=False).returncode:
+        pytest.skip("cannot run here: chattr +i is refused")
+    try:
+        host.drop("waits")
+        host.why("waits", "disk fails")
+        assert (host.ws.tasks / "waits.json").exists()
+    finally:
+        subprocess.run(["chattr", "-i", folder], check=True)
+    assert host.results("waits") == {"waits": "succeeded"}
+    assert not list(host.ws.rejected.iterdir())
