@@ -21,6 +21,7 @@ from agent.cli.ids import id_argument
 from agent.cli.place import InputError, Place, pass_place
 
 if TYPE_CHECKING:
+    from agent.cli.unread import Checks
     from spool.view import View
 
 
@@ -37,20 +38,22 @@ def edit_command(place: Place, *, task_id: str) -> None:
       aispool hold nightly-build && aispool edit nightly-build && aispool release nightly-build
       EDITOR="sed -i s/low/high/" aispool edit nightly-build
     """
-    from spool.files import read_regular  # noqa: PLC0415 - `--help` needs none of it
+    from agent.cli.unread import Checks  # noqa: PLC0415 - `--help` needs none of it
+    from spool.files import read_regular  # noqa: PLC0415
 
     view = place.find(task_id)
     if view.place not in {"tasks", "held"}:
         raise InputError(f"{task_id} does not wait any more: it is {view.state} ({view.reason})")
-    before = read_regular(view.path, place.config.max_task_bytes)
+    checks = Checks(place)
+    before = read_regular(view.path, checks.config.max_task_bytes)
     copy = _copy(view, before)
-    after = _edited(copy, place.config.max_task_bytes)
+    after = _edited(copy, checks.config.max_task_bytes)
     if after == before:
         copy.unlink()
         click.echo(f"{task_id}: unchanged")
         return
     try:
-        _check(place, view, after)
+        _check(checks, view, after)
         _put_back(place, view, before, after)
     except InputError as error:
         raise InputError(f"{error.message}\nyour edit is kept as {copy}") from None
@@ -78,9 +81,8 @@ def _edited(copy: Path, most_bytes: int) -> bytes:
     return read_regular(copy, most_bytes)
 
 
-def _check(place: Place, view: View, content: bytes) -> None:
+def _check(checks: Checks, view: View, content: bytes) -> None:
     """Refuse what the agent would refuse, and another id than before."""
-    from agent.tools.registry import Registry  # noqa: PLC0415
     from spool.names import FILES_SUFFIX, stem_of  # noqa: PLC0415
     from spool.refusal import Refusal  # noqa: PLC0415
     from spool.task import parse_task  # noqa: PLC0415
@@ -92,8 +94,7 @@ def _check(place: Place, view: View, content: bytes) -> None:
     if view.task is not None and task.task_id != view.task.task_id:
         raise InputError("task_id was changed: submit a new task, and cancel this one")
     files = view.path.with_name(stem_of(view.name) + FILES_SUFFIX)
-    registry = Registry.load(place.workspace)
-    refused = registry.check(task, place.workspace, place.config, files if files.is_dir() else None)
+    refused = checks.check(task, files if files.is_dir() else None)
     if refused:
         raise InputError(refused.sentence())
     for warning in warnings:

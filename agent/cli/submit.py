@@ -17,7 +17,7 @@ from agent.cli.params import task_fields, task_options
 from agent.cli.place import InputError, Place, json_option, pass_place, print_json
 
 if TYPE_CHECKING:
-    from agent.tools.registry import Registry
+    from agent.cli.unread import Checks
     from spool.refusal import Refusal
     from spool.task import Task
 
@@ -97,18 +97,18 @@ def _drafts(
     Raises:
         InputError: some cannot be accepted; it names each.
     """
-    from agent.tools.registry import Registry  # noqa: PLC0415 - `--help` needs none of it
+    from agent.cli.unread import Checks  # noqa: PLC0415 - `--help` needs none of it
     from spool.submit import encode  # noqa: PLC0415
 
+    checks = Checks(place)
     if files:
-        texts = [_read(name, place.config.max_task_bytes) for name in files]
+        texts = [_read(name, checks.config.max_task_bytes) for name in files]
     else:
         fields = task_fields(options)
         texts = [("the task", str(fields.get("task_id") or fields.get("tool") or "task"), encode(fields))]
-    registry = Registry.load(place.workspace)
     drafts, problems = [], []
     for source, stem, content in texts:
-        draft = _draft(place, registry, (source, stem, content), bool(attach))
+        draft = _draft(place, checks, (source, stem, content), bool(attach))
         if isinstance(draft, Draft):
             drafts.append(draft)
         else:
@@ -136,7 +136,7 @@ def _read(name: str, most_bytes: int) -> tuple[str, str, bytes]:
     return source, stem or "task", content
 
 
-def _draft(place: Place, registry: Registry, text: tuple[str, str, bytes], attached: bool) -> Draft | Refusal:  # noqa: FBT001 - private
+def _draft(place: Place, checks: Checks, text: tuple[str, str, bytes], attached: bool) -> Draft | Refusal:  # noqa: FBT001 - private
     from spool.refusal import Refusal  # noqa: PLC0415
     from spool.submit import with_id  # noqa: PLC0415
     from spool.task import parse_task  # noqa: PLC0415
@@ -151,7 +151,7 @@ def _draft(place: Place, registry: Registry, text: tuple[str, str, bytes], attac
         return parsed
     task, warnings = parsed
     files = place.workspace.sessions / task_id / "files" if attached else None
-    refused = registry.check(task, place.workspace, place.config, files)
+    refused = checks.check(task, files)
     return refused or Draft(source, stem, content, task_id, task, warnings)
 
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from agent.cli.place import InputError
+from agent.cli.unread import usable_config
 from agent.config import host_name
 from agent.host.claiming import proceed
 from agent.host.intake import Dropped
@@ -33,11 +34,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from agent.cli.place import Place
+    from agent.config import AgentConfig
     from spool.view import View
     from spool.workspace import Workspace
 
 LOCK_PATIENCE_S: Final = 2.0
 """An agent that looks whether we are dead holds our lock for a moment."""
+
+
+class _AnyTask(Registry):
+    """Refuses nothing: what never starts need not be able to, and tools.toml may be broken just now."""
+
+    __slots__ = ()
+
+    def check(self, *_task: object, **_how: object) -> None:
+        """Find nothing wrong."""
 
 
 def cancel_waiting(place: Place, view: View) -> str | None:
@@ -48,9 +59,9 @@ def cancel_waiting(place: Place, view: View) -> str | None:
         OSError: the workspace is unwritable; what was claimed is finished by any agent.
     """
     workspace = place.workspace
-    registry = Registry.load(workspace)
+    config = usable_config(place, "max_task_bytes is the default one")
     try:
-        dropped = _seen(place, view)
+        dropped = _seen(view, config)
     except FileNotFoundError:
         return None
     if is_over(workspace, dropped.task_id) or next(places_of_session(workspace, dropped.task_id), None):
@@ -60,12 +71,12 @@ def cancel_waiting(place: Place, view: View) -> str | None:
         if mine is None:
             return None
         request(mine.folder / CANCEL)
-        proceed(Site(workspace, name, place.config, registry, utc_now), mine, dropped)
+        proceed(Site(workspace, name, config, _AnyTask({}), utc_now), mine, dropped)
     result = read_result(workspace, dropped.task_id)
     return dropped.task_id if result is not None and result.state is State.CANCELLED else None
 
 
-def _seen(place: Place, view: View) -> Dropped:
+def _seen(view: View, config: AgentConfig) -> Dropped:
     """Return the finished file as an agent that accepted it would know it."""
     if view.task is None:
         raise InputError(f"{view.path} is not a task yet ({view.reason}): remove the file instead")
@@ -73,7 +84,7 @@ def _seen(place: Place, view: View) -> Dropped:
         if no_writer_holds(descriptor) is False:
             raise InputError(f"{view.path} is being written: try again when its writer is done")
         arrived_at = datetime.fromtimestamp(os.fstat(descriptor).st_ctime, UTC)
-        content = read_descriptor(descriptor, place.config.max_task_bytes)
+        content = read_descriptor(descriptor, config.max_task_bytes)
     sha256 = hashlib.sha256(content).hexdigest()
     return Dropped(_id_of(view), view.path, view.task, sha256, arrived_at, view.place == "held")
 

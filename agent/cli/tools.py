@@ -31,6 +31,7 @@ def tools_command(ctx: click.Context, *, ask: bool, as_json: bool) -> None:
       aispool tools try gemini
       aispool tools --versions --json | jq -r '.tools[] | select(.ready) | [.name, .version] | @tsv'
     """
+    from agent.cli.unread import usable_config  # noqa: PLC0415
     from agent.inspect.documents import document  # noqa: PLC0415 - `--help` needs none of it
     from agent.inspect.tools import look  # noqa: PLC0415
 
@@ -40,7 +41,7 @@ def tools_command(ctx: click.Context, *, ask: bool, as_json: bool) -> None:
     registry = _registry(place)
     found = look(place.workspace, [registry.tools[name] for name in registry.names()], ask=ask)
     if as_json:
-        slots = registry.slots(place.config)
+        slots = registry.slots(usable_config(place, "its slots are left out"))
         documents = [_document(one, slots.get(one.tool.name)) for one in found]
         print_json(document(place.workspace, tools=documents))
         return
@@ -59,6 +60,7 @@ def show_tool(place: Place, *, name: str, as_json: bool) -> None:
       aispool tools show qwen --json | jq .definition.argv
     """
     from agent.cli.tool_lines import lines  # noqa: PLC0415 - `--help` needs none of it
+    from agent.cli.unread import usable_config  # noqa: PLC0415
     from agent.inspect.documents import document  # noqa: PLC0415
     from agent.inspect.tools import look, origins  # noqa: PLC0415
 
@@ -67,7 +69,7 @@ def show_tool(place: Place, *, name: str, as_json: bool) -> None:
     (found,) = look(place.workspace, [tool], ask=True)
     defined = origins(place.workspace, tool)
     if as_json:
-        slots = registry.slots(place.config).get(name)
+        slots = registry.slots(usable_config(place, "its slots are left out")).get(name)
         print_json(document(place.workspace, **_document(found, slots), defined_in=defined))
         return
     for line in lines(found, defined):

@@ -36,6 +36,7 @@ def usage_command(place: Place, *, by: By, since: str | None, as_json: bool) -> 
       aispool usage --by day --since 7d
       aispool usage --by label --since 2026-11-01 --json | jq '.parts[] | {label, cost_usd}'
     """
+    from agent.cli.unread import usable_config  # noqa: PLC0415
     from agent.inspect.report import parse_since  # noqa: PLC0415 - `--help` needs none of it
     from agent.inspect.usage import usage, usage_document  # noqa: PLC0415
 
@@ -44,7 +45,8 @@ def usage_command(place: Place, *, by: By, since: str | None, as_json: bool) -> 
         moment = parse_since(since, now) if since else None
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--since") from None
-    found = usage(place.workspace, by, moment, now, place.config.budgets)
+    config = usable_config(place, "budgets are left out")
+    found = usage(place.workspace, by, moment, now, config.budgets)
     if as_json:
         print_json(usage_document(place.workspace, found))
         return
