@@ -135,6 +135,7 @@ class AttemptRecord(Record):
     retry_after_s: float | None = None
     usage: Usage = Usage()
     tool_session_id: str | None = None
+    can_resume: bool = False
 
 
 class Status(Record):

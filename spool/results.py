@@ -23,6 +23,7 @@ from spool.files import (
     fsync_folder,
     make_folder,
     move,
+    put,
     put_new,
     read_regular,
     remove,
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 RESULT = "result.json"
 STATUS = "status.json"
 RETRY = "retry"
+RESUME = "resume"
+"""Content of a retry that goes on with the tool's conversation, and the file that then names it."""
 CANCEL = "cancel"
 
 
@@ -65,6 +68,7 @@ def reopen(folder: Path) -> None:
     """Make a claimed result ready for another run: its old result becomes a part of its last attempt."""
     attempts = attempts_of(folder)
     if (folder / RESULT).exists():
+        _keep_conversation(folder)
         if attempts:
             move(folder / RESULT, attempts[-1].folder / RESULT)
         else:
@@ -74,6 +78,27 @@ def reopen(folder: Path) -> None:
     # the request goes last: until then a killed reopening is known for what it is
     remove(folder / CANCEL)
     remove(folder / RETRY)
+
+
+def _keep_conversation(folder: Path) -> None:
+    """Note the conversation with which the next run goes on, when the request says `resume`."""
+    asked = read_regular(folder / RETRY, 4096).strip() == RESUME.encode()
+    try:
+        result = Result.read(folder / RESULT)
+    except DamagedError:
+        result = None
+    if asked and result is not None and result.tool_session_id is not None:
+        put(folder / RESUME, result.tool_session_id.encode())
+    else:
+        remove(folder / RESUME)
+
+
+def wanted_conversation(folder: Path) -> str | None:
+    """Return the conversation with which a person wants this run to go on."""
+    try:
+        return read_regular(folder / RESUME, 4096).decode().strip() or None
+    except (FileNotFoundError, UnicodeDecodeError):
+        return None
 
 
 def read_task(folder: Path) -> AcceptedTask | None:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import agent.wrap
 from agent.host import log
+from agent.host.outcome import conversation_after
 from agent.host.runners import Busy, User, choose, seed, where_is
-from agent.host.session import read_exit
 from agent.host.worktree import prepare_worktree
 from agent.launchers import LaunchError, SessionExists
 from agent.tools.batches import put_away, write_calls
@@ -24,7 +24,7 @@ from spool.claim import FILES, TASK
 from spool.files import make_folder, move, put, read_regular
 from spool.records import Intent, Result, State
 from spool.refusal import Refusal
-from spool.results import RESULT
+from spool.results import RESULT, wanted_conversation
 
 if TYPE_CHECKING:
     from agent.host.session import Session
@@ -184,15 +184,13 @@ def _put_batches_away(folder: Path) -> None:
 
 
 def _conversation(site: Site, session: Session) -> str | None:
-    """Return the tool's own session id when the attempt before was lost in the middle of it."""
-    before = session.attempt
-    if before is None or session.intent is None:
-        return None
+    """Return the tool's own session id with which the next attempt goes on."""
     tool = site.registry.get(session.task.tool)
-    ended = read_exit(before)
-    if tool is None or not tool.session_resume or ended is None or ended.ended_by not in {"lost", "shutdown"}:
+    if tool is None or not tool.session_resume:
         return None
-    return session.intent.tool_session_id
+    if session.attempt is not None and session.records:
+        return conversation_after(session.records[-1])
+    return wanted_conversation(session.folder)
 
 
 def _intent(site: Site, session: Session, invocation: Invocation, attempt: Attempt) -> Intent:

@@ -1,16 +1,17 @@
-"""logs/agent.log: constant messages, data in fields, rotated."""
+"""logs/agent.log: constant messages, data in fields, rotated; several agents may write to it at once."""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
+import os
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
-from logging.handlers import RotatingFileHandler
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from logging.handlers import WatchedFileHandler
+from pathlib import Path
+from typing import Any
 
 AGENT_LOG_BYTES = 8 << 20
 AGENT_LOGS_KEPT = 3
@@ -18,15 +19,53 @@ AGENT_LOGS_KEPT = 3
 _log = logging.getLogger("aispool")
 
 
+class SharedRotatingHandler(WatchedFileHandler):
+    """Appends to a file that other processes append to and rotate, too: one of them rotates at a time."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Rotate when the file has grown too large, then append."""
+        try:
+            if os.stat(self.baseFilename).st_size > AGENT_LOG_BYTES:  # noqa: PTH116 - as logging does
+                self._rotate()
+        except FileNotFoundError:
+            pass  # it is made by the next line
+        except OSError:
+            self.handleError(record)
+        super().emit(record)
+
+    def _rotate(self) -> None:
+        path = Path(self.baseFilename)
+        descriptor = os.open(
+            path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+        )
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if path.stat().st_size <= AGENT_LOG_BYTES:
+                return  # another one was faster
+            for number in range(AGENT_LOGS_KEPT - 1, 0, -1):
+                with suppress(FileNotFoundError):
+                    path.with_name(f"{path.name}.{number}").rename(
+                        path.with_name(f"{path.name}.{number + 1}")
+                    )
+            path.rename(path.with_name(f"{path.name}.1"))
+        finally:
+            os.close(descriptor)
+
+
 class FieldsFormatter(logging.Formatter):
-    """Writes `time level message key=value …`, values as JSON where they hold more than plain text."""
+    """Writes `time level agent: message key=value …`, values as JSON where they hold more than plain text."""
+
+    def __init__(self, agent: str) -> None:
+        super().__init__()
+        self._agent = agent
 
     def format(self, record: logging.LogRecord) -> str:
         """Put the fields behind the message."""
         fields: dict[str, Any] = getattr(record, "fields", {})
         pairs = "".join(f" {name}={_plain(value)}" for name, value in fields.items())
         moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        text = f"{moment.replace('+00:00', 'Z')} {record.levelname} {record.getMessage()}{pairs}"
+        time = moment.replace("+00:00", "Z")
+        text = f"{time} {record.levelname} {self._agent}: {record.getMessage()}{pairs}"
         return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
 
 
@@ -35,19 +74,17 @@ def _plain(value: object) -> str:
     return text if text and all(c.isalnum() or c in "._-/:@~+" for c in text) else json.dumps(text)
 
 
-def open_log(file: Path, *, to_terminal: bool) -> None:
+def open_log(file: Path, agent: str, *, to_terminal: bool) -> None:
     """Send the agent's log to its file, and to standard error as well when a person looks on."""
     close_log()
     logging.raiseExceptions = False  # a full disk loses lines of the log, and nothing else
     _log.setLevel(logging.INFO)
     _log.propagate = False
-    handlers: list[logging.Handler] = [
-        RotatingFileHandler(file, maxBytes=AGENT_LOG_BYTES, backupCount=AGENT_LOGS_KEPT, delay=True)
-    ]
+    handlers: list[logging.Handler] = [SharedRotatingHandler(file, delay=True)]
     if to_terminal:
         handlers.append(logging.StreamHandler(sys.stderr))
     for handler in handlers:
-        handler.setFormatter(FieldsFormatter())
+        handler.setFormatter(FieldsFormatter(agent))
         _log.addHandler(handler)
 
 

@@ -15,8 +15,6 @@ from spool.locks import NameTakenError, take_agent_lock
 from spool.records import utc_now
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from spool.workspace import Workspace
 
 RESTART_PATIENCE_S = 5.0
@@ -53,15 +51,10 @@ def run(workspace: Workspace, *, name: str | None, slots: int | None, drain: boo
         site = Site(workspace, config.name, config, registry, utc_now)
         for folder in (site.bell, site.outbox):
             make_folder(folder)
-        log.open_log(_log_file(workspace, site), to_terminal=sys.stderr.isatty())
+        log.open_log(workspace.logs / "agent.log", site.name, to_terminal=sys.stderr.isatty())
         log.info("agent starts", agent=site.name, host=site.host, slots=config.slots)
         Loop(site, drain=drain, slots=slots).run()
     finally:
         log.close_log()
         lock.release()
     return 0
-
-
-def _log_file(workspace: Workspace, site: Site) -> Path:
-    """Return the agent's log: one file an agent, since two cannot rotate the same."""
-    return workspace.logs / ("agent.log" if site.name == site.host else f"agent-{site.name}.log")

@@ -62,7 +62,17 @@ def record_of(number: int, ended: Exit, intent: Intent | None, report: Report) -
         retry_after_s=report.retry_after_s if outcome in PARKED else None,
         usage=report.usage,
         tool_session_id=report.tool_session_id or (intent.tool_session_id if intent else None),
+        can_resume=report.can_resume,
     )
+
+
+def conversation_after(record: AttemptRecord) -> str | None:
+    """Return the conversation with which the next attempt goes on; None when it begins a new one.
+
+    An attempt that failed begins anew; one that was interrupted, or met a limit, goes on where it was.
+    """
+    interrupted = record.state is State.LOST or is_parked(record)
+    return record.tool_session_id if interrupted and record.can_resume else None
 
 
 def is_parked(record: AttemptRecord) -> bool:
@@ -70,9 +80,7 @@ def is_parked(record: AttemptRecord) -> bool:
     return record.outcome in {outcome.value for outcome in PARKED}
 
 
-def next_delay_s(
-    task: AcceptedTask, records: Sequence[AttemptRecord], *, resumable: bool, patience_s: float
-) -> float | None:
+def next_delay_s(task: AcceptedTask, records: Sequence[AttemptRecord], *, patience_s: float) -> float | None:
     """Return after how long the task is tried again; None when its last attempt was its end.
 
     An attempt that went on with a tool's own conversation did not run anything twice, so a lost one of
@@ -82,19 +90,14 @@ def next_delay_s(
     Args:
         task: whose policy counts.
         records: the attempts of this run, in order.
-        resumable: the tool can go on with a conversation.
         patience_s: how long limits are waited for in all, one after the other.
     """
     if is_parked(records[-1]):
         return _parking_s(records, patience_s)
     policy = task.retry_policy
     outcomes = [record.state.value for record in records if not is_parked(record)]
-    again = may_retry(
-        outcomes,
-        policy.on,
-        policy.max_retries,
-        idempotent=task.idempotent or (resumable and outcomes[-1:] == ["lost"]),
-    )
+    harmless = task.idempotent or records[-1].can_resume
+    again = may_retry(outcomes, policy.on, policy.max_retries, idempotent=harmless)
     if not again:
         return None
     if outcomes[-1] == "lost":

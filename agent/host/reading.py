@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.host.outcome import record_of
 from agent.host.session import read_exit
 from agent.tools.adapter import Said
-from agent.tools.adapters import adapter_of
+from agent.tools.adapters import plain_adapter
+from agent.tools.answer import plain_answer
+from agent.tools.batches import is_batched
+from agent.tools.calls import read_call, read_calls_of
 from agent.tools.report import Outcome, Report
 from spool.attempt import attempts_of
 from spool.files import read_tail
@@ -41,7 +45,13 @@ def report_of(site: Site, session: Session, attempt: Attempt, ended: Exit, inten
         config_dir=Path(intent.config_dir) if intent.config_dir else None,
         session_id=intent.tool_session_id,
     )
-    return adapter_of(tool).read(said)
+    if is_batched(attempt.folder):
+        return read_calls_of(tool, session.task, attempt.folder, said)
+    report = read_call(tool, session.task, said)
+    if plain_adapter(tool) and tool.session_resume and said.session_id is not None:
+        # a tool of tools.toml that says how a conversation goes on: nobody can look into it
+        report = replace(report, can_resume=True)
+    return replace(report, text=plain_answer(tool, session.task, report.text))
 
 
 def records_of(site: Site, session: Session) -> tuple[AttemptRecord, ...]:

@@ -1,4 +1,4 @@
-"""What is kept of the past: results by age, number and size; logs by age.
+"""What is kept of the past: results and logs, each by age, number and size.
 
 A result that a waiting task depends on or takes files from is never pruned, nor one that was asked to run
 again. Of what goes, a tombstone stays.
@@ -70,7 +70,7 @@ def prune_now(
             freed_bytes += size
             pruned.append(item.task_id)
     forget_pruned(workspace)
-    logs, log_bytes = _prune_logs(workspace, now - timedelta(days=config.keep_log_days))
+    logs, log_bytes = _prune_logs(workspace, config, now)
     return PruneReport(tuple(pruned), logs, freed_bytes + log_bytes)
 
 
@@ -113,21 +113,26 @@ def _size_bytes(folder: Path) -> int:
     return total
 
 
-def _prune_logs(workspace: Workspace, oldest: datetime) -> tuple[tuple[str, ...], int]:
-    live = {entry for entry in os.listdir(workspace.sessions) if is_task_id(entry)}
-    removed, freed_bytes = [], 0
+def _prune_logs(workspace: Workspace, config: AgentConfig, now: datetime) -> tuple[tuple[str, ...], int]:
+    """Remove the logs of tools, the oldest first; those of tasks in session stay, and so does the agent's."""
+    oldest_s = (now - timedelta(days=config.keep_log_days)).timestamp()
+    live = tuple(f"-{name}.log" for name in os.listdir(workspace.sessions) if is_task_id(name))
     with os.scandir(workspace.logs) as entries:
-        for entry in entries:
-            status = entry.stat(follow_symlinks=False)
-            is_log = entry.is_file(follow_symlinks=False) and entry.name.endswith((".log", ".log.1"))
-            in_use = any(entry.name.split("-", 1)[-1].startswith(f"{task_id}.log") for task_id in live)
-            if (
-                is_log
-                and not in_use
-                and status.st_mtime < oldest.timestamp()
-                and not entry.name.startswith("agent")
-            ):
-                os.unlink(entry.path)  # noqa: PTH108 - an entry's path
-                removed.append(entry.name)
-                freed_bytes += status.st_blocks * 512
+        found = [(e.stat(follow_symlinks=False), e.name) for e in entries if _is_log(e)]
+    removed: list[str] = []
+    kept_bytes, freed_bytes = 0, 0
+    for position, (status, name) in enumerate(sorted(found, key=lambda log: (-log[0].st_mtime, log[1]))):
+        size = status.st_blocks * 512
+        kept_bytes += size
+        beyond = status.st_mtime < oldest_s or position >= config.keep_count or kept_bytes > config.keep_bytes
+        if beyond and not name.removesuffix(".1").endswith(live):
+            (workspace.logs / name).unlink(missing_ok=True)
+            removed.append(name)
+            kept_bytes -= size
+            freed_bytes += size
     return tuple(sorted(removed)), freed_bytes
+
+
+def _is_log(entry: os.DirEntry[str]) -> bool:
+    is_file = entry.is_file(follow_symlinks=False) and entry.name.endswith((".log", ".log.1"))
+    return is_file and not entry.name.startswith(("agent.", "."))

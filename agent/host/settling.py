@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from agent.host import log
 from agent.host.outcome import is_parked, next_delay_s
 from agent.host.reading import records_of, report_of
+from agent.host.runners import remember
 from agent.host.session import attempts_of_this_run, read_exit
+from agent.host.worktree import finish_worktree
 from spool.files import read_tail
 from spool.records import Output, Result, State, Usage
 from spool.results import place_output
@@ -36,6 +38,8 @@ def settle(site: Site, session: Session) -> Result | None:
     """
     session.records = _judged(site, session)
     last = session.records[-1]
+    if session.intent is not None:
+        remember(site.workspace, session.task.tool, last.tool_session_id, session.intent.config_dir)
     if session.cancelled and last.state is not State.SUCCEEDED:
         return result_of(site, session, State.CANCELLED, "cancelled")
     if last.retry_after_s is None:
@@ -61,14 +65,9 @@ def _with_delays(
     site: Site, session: Session, records: tuple[AttemptRecord, ...]
 ) -> tuple[AttemptRecord, ...]:
     """Add to each attempt after how long it is followed by another; the answer is the same every time."""
-    tool = site.registry.get(session.task.tool)
+    patience_s = site.config.rate_limit_patience_s
     delays = [
-        next_delay_s(
-            session.task,
-            records[: number + 1],
-            resumable=bool(tool and tool.session_resume),
-            patience_s=site.config.rate_limit_patience_s,
-        )
+        next_delay_s(session.task, records[: number + 1], patience_s=patience_s)
         for number in range(len(records))
     ]
     return tuple(
@@ -116,6 +115,7 @@ def result_of(site: Site, session: Session, state: State, reason: str) -> Result
         usage=_sum_of([record.usage for record in records]),
         tool_session_id=records[-1].tool_session_id if records else None,
         artifacts=_artifacts(session.folder),
+        worktree=finish_worktree(session.folder),
         warnings=task.warnings,
         labels=task.labels,
     )

@@ -31,7 +31,15 @@ def adapter_of(tool: ToolDefinition) -> Adapter:
     That is the one which the tool names, else the one of its own name. Else a tool that is given a prompt,
     or says how its output is read, has the generic one; a plain command is judged like a script.
     """
-    name = tool.adapter or (tool.name if tool.name in ADAPTERS else "")
-    if not name:
-        name = "generic" if tool.takes_prompt or tool.read != Reading() else "shell"
+    name = _name(tool)
     return generic.Generic(tool.read) if name == "generic" else ADAPTERS[name]
+
+
+def plain_adapter(tool: ToolDefinition) -> bool:
+    """Tell whether a tool is read by what all tools share, and not by a module of its own."""
+    return _name(tool) in {"generic", "shell"}
+
+
+def _name(tool: ToolDefinition) -> str:
+    name = tool.adapter or (tool.name if tool.name in ADAPTERS else "")
+    return name or ("generic" if tool.takes_prompt or tool.read != Reading() else "shell")
