@@ -79,7 +79,9 @@ class Cutter:
         for pid, row in latest.items():
             if _state(int(pid)) == "T":
                 others = [int(other) for other in latest if other != pid and _state(int(other)) in "SRD"]
-                _signal(others, signal.SIGSTOP)  # the copy is of one moment
+                _signal(others, signal.SIGSTOP)
+                while any(_state(other) not in "TX" for other in others):
+                    time.sleep(0.0005)  # one in the middle of a call: the copy is to be of one moment
                 self._copy(row)
                 _signal([int(pid), *others], signal.SIGCONT)
 
