@@ -16,7 +16,9 @@ from agent.host.known import place_of
 from agent.host.schedule import Waiting, WaitingIndex
 from agent.host.trouble import is_everybodys
 from spool.admit import NotYet, Ready, Sight, Signature, Verdict, give_up_waiting, look
+from spool.files import put
 from spool.names import FILES_SUFFIX, ULID_LENGTH, WHY_SUFFIX, given_id, is_dropped_name, stem_of
+from spool.records import State
 from spool.refusal import Refusal
 from spool.reject import reject
 from spool.task import parse_task
@@ -230,6 +232,10 @@ class Intake:
             self._sights[path] = sight
         if path not in self._again:
             log.info("file not finished", file=path.name, reason=verdict.reason)
+        elif path not in self._by_path:
+            # still so at the second look: a person may want to know
+            why = path.with_name(stem_of(path.name) + WHY_SUFFIX)
+            put(why, f"- {State.QUEUED}: {verdict.reason}\n".encode(), durable=False)
         self._again[path] = now_s + max(verdict.again_in_s, MIN_PATIENCE_S)
 
     def _remember(self, dropped: Dropped, sight: Sight) -> None:

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from agent.config import load
 from agent.host import log
+from agent.host.beat import FILE
 from agent.host.loop import Loop
 from agent.host.site import Site
 from agent.tools.registry import Registry
 from spool.files import make_folder
-from spool.locks import NameTakenError, take_agent_lock
+from spool.locks import NameTakenError, agent_lock_path, is_held, take_agent_lock
 from spool.records import utc_now
+from spool.workspace import AGENT_PREFIX
 
 if TYPE_CHECKING:
     from spool.workspace import Workspace
@@ -29,12 +31,14 @@ def run(workspace: Workspace, *, name: str | None, slots: int | None, drain: boo
         name: instead of the configured one.
         slots: instead of the configured ones.
         drain: stop when nothing is left to do.
-        if_idle: end silently when an agent of this name runs already.
+        if_idle: end silently when an agent works here already, whatever its name.
 
     Raises:
         ConfigError: an options file cannot be used.
         NameTakenError: an agent of this name works here.
     """
+    if if_idle and _somebody_works(workspace):
+        return 0
     config = load(workspace)
     registry = Registry.load(workspace)
     changes = {"name": name, "slots": slots}
@@ -58,3 +62,12 @@ def run(workspace: Workspace, *, name: str | None, slots: int | None, drain: boo
         log.close_log()
         lock.release()
     return 0
+
+
+def _somebody_works(workspace: Workspace) -> bool:
+    """Tell whether an agent of any name lives; a command line that ends a task is none, it has no beat."""
+    return any(
+        is_held(agent_lock_path(workspace, folder.name.removeprefix(AGENT_PREFIX)))
+        for folder in workspace.agents()
+        if (folder / FILE).exists()
+    )
