@@ -160,8 +160,9 @@ def places_of(root: Path, mark: str) -> list[str]:
     for folder in ("tasks", "tasks/held", "rejected"):
         for name in names(root / folder):
             path = root / folder / name
-            if name.startswith(".") or name.endswith((".error.json", ".why")) or not path.is_file():
-                continue
+            elsewhere = name.startswith(".") or name.endswith(".error.json")
+            if elsewhere or not path.is_file() or (folder != "rejected" and not name.endswith(".json")):
+                continue  # what has no name of a task is not there
             if wanted in path.read_bytes():
                 found.append(f"{folder}/{name}")
     for folder in (

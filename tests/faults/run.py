@@ -60,7 +60,8 @@ class Worker:
         process = self._process or self._start()
         assert process.stdin is not None
         assert process.stdout is not None
-        timer = threading.Timer(CASE_LIMIT_S, process.kill)
+        limit_s = CASE_LIMIT_S + 2 * case.get("seconds", 0) + case.get("tasks", 0)
+        timer = threading.Timer(limit_s, process.kill)
         timer.start()
         try:
             process.stdin.write(json.dumps(case) + "\n")
