@@ -57,7 +57,7 @@ def _run(place: Place, draft: Draft, attach: Sequence[Path]) -> dict[str, Any]:
         )
         if isinstance(invocation, Refusal):
             raise InputError(invocation.sentence())
-        run = _document(draft, invocation)
+        run = _document(draft, invocation, session)
     launcher = draft.task.launcher or place.config.launcher
     run["launcher"] = launcher
     run["session"] = LAUNCHERS[launcher](place.root).session_name(draft.task_id)
@@ -86,13 +86,16 @@ def _staged(attach: Sequence[Path]) -> Iterator[Path | None]:
         yield folder
 
 
-def _document(draft: Draft, invocation: Invocation) -> dict[str, Any]:
+def _document(draft: Draft, invocation: Invocation, session: Path) -> dict[str, Any]:
+    from agent.wrapper.environment import own_names  # noqa: PLC0415 - only where it is used
+
+    wrappers = own_names({"task_id": draft.task_id}, session / "attempts" / "001")
     return {
         "task_id": draft.task_id,
         "tool": draft.task.tool,
         "argv": list(invocation.argv),
         "cwd": str(invocation.cwd),
-        "env_names": list(invocation.env_names()),
+        "env_names": sorted({*invocation.env_names(), *wrappers}),
         "env_files": list(invocation.env_files),
         "setup_argv": list(invocation.setup_argv),
         "timeout_s": invocation.timeout_s,

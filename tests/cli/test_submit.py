@@ -1,15 +1,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import spool
 from agent.cli.params import parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from spool.workspace import Workspace
 
@@ -184,6 +185,16 @@ def test_dry_run_shows_what_would_run_and_drops_nothing(aispool: Run, workspace:
     assert run["argv"][0] == "/bin/sh"
     assert run["cwd"] == str(workspace.root)
     assert "hunter2" not in json.dumps(document)
+
+
+def test_dry_run_names_what_the_wrapper_adds(aispool: Run) -> None:
+    """The names by which a tool finds its own task are part of its environment, and of the protocol."""
+    document = aispool("submit", "-t", "shell", "-c", "true", "--id", "x", "--dry-run", "--json").document
+    (run,) = document["runs"]
+    ours = {name for name in run["env_names"] if name.startswith("AISPOOL_")}
+    assert {"AISPOOL_SESSION", "AISPOOL_ARTIFACTS", "AISPOOL_ANSWERS", "AISPOOL_WAITING"} <= ours
+    protocol = (Path(spool.__file__).parent / "README.md").read_text("utf-8")
+    assert [name for name in sorted(ours) if f"`{name}`" not in protocol] == []
 
 
 def test_dry_run_with_attachments_names_the_session(
