@@ -111,7 +111,9 @@ def test_health_without_an_agent(aispool: Run, dropped: Run) -> None:
 def test_health_of_an_agent_in_trouble(aispool: Run, agent_lives: Path) -> None:
     """One that hangs, or that cannot write, is named."""
     beat(agent_lives, age_s=300)
-    assert "no sign of life for 300 s" in aispool("health", code=1).out
+    text = aispool("health", code=1).out
+    assert "no sign of life for 300 s" in text
+    assert "logs/agent-test.log" in text
     beat(agent_lives, disk_error="No space left on device")
     assert "stopped claiming: No space left" in aispool("health", code=1).out
 
