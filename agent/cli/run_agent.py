@@ -16,7 +16,7 @@ from agent.cli.place import InputError, Place, pass_place
     "--slots", type=click.IntRange(min=1), metavar="N", help="Tasks at once, instead of agent.toml's."
 )
 @click.option("--drain", is_flag=True, help="Exit when nothing is left to do.")
-@click.option("--if-idle", is_flag=True, help="Exit 0 silently when an agent of this name runs already.")
+@click.option("--if-idle", is_flag=True, help="Exit 0 silently when an agent works here already.")
 @pass_place
 def agent_command(place: Place, *, name: str | None, slots: int | None, drain: bool, if_idle: bool) -> None:
     """Run the agent: it claims tasks, starts each in a session of its own, and records what became of it.

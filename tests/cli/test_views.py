@@ -363,11 +363,12 @@ def test_tools(aispool: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "the tools are" in aispool("tools", "show", "nope", code=1).err
 
 
-def test_a_second_agent_of_the_same_name(aispool: Run, workspace: Workspace) -> None:
-    """`--if-idle` leaves silently, with 0."""
+@pytest.mark.parametrize("name", ["night", "another"])
+def test_a_second_agent(aispool: Run, workspace: Workspace, name: str) -> None:
+    """`--if-idle` leaves silently, with 0, whatever the name of the one that works here."""
     lock = take_agent_lock(workspace, "night")
     try:
-        said = aispool("agent", "--name", "night", "--if-idle")
+        said = aispool("agent", "--name", name, "--if-idle", "--drain")
     finally:
         lock.release()
     assert said.out + said.err == ""
