@@ -142,7 +142,8 @@ def test_sample_of_tools_toml_shows_every_option(workspace: Workspace) -> None:
     text = OPTION.sub("", sample)
     shown = tomllib.loads(text)
     assert set(shown["tools"]["mytool"]) == set(ToolDefinition.model_fields) - {"name"}
-    assert set(shown["tools"]["mytool"]["commands"]["explain"]) == set(CommandDefinition.model_fields)
+    commands = shown["tools"]["mytool"]["commands"].values()
+    assert {option for command in commands for option in command} == set(CommandDefinition.model_fields)
     (workspace.configs / "tools.toml").write_text(text)
     registry = Registry.load(workspace)
     mytool, gemini = registry.get("mytool"), registry.get("gemini")
