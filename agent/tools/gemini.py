@@ -109,6 +109,7 @@ def _from_document(documents: list[Object], stderr: str) -> Found:
 def _from_events(events: list[Object], stderr: str) -> Found:
     results = [event for event in events if event.get("type") == "result"]
     spoken = [e for e in events if e.get("type") == "message" and e.get("role") == "assistant"]
+    used = any(event.get("type") == "tool_use" for event in events)
     failures = [
         text_at(e, "error", "message")
         for e in events
@@ -128,7 +129,7 @@ def _from_events(events: list[Object], stderr: str) -> Found:
         or (_refused(stderr) if failures else ""),
         usage=usage,
         session_id=next((text_at(e, "session_id") for e in events if e.get("type") == "init"), "") or None,
-        worked=bool(spoken) or bool(failures),
+        worked=bool(spoken) or used or bool(failures),
         **_failed(failure),
     )
 

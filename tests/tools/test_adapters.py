@@ -464,3 +464,11 @@ def test_an_interactive_run_is_read_from_the_transcript(tmp_path: Path) -> None:
     lines[0] |= {"isApiErrorMessage": True, "apiErrorStatus": 429}
     (chats / "s-1.jsonl").write_text("\n".join(map(json.dumps, lines)))
     assert ADAPTERS["claude"].read(said).outcome is Outcome.RATE_LIMIT
+
+
+def test_a_tool_that_was_stopped_after_it_called_a_tool_can_go_on() -> None:
+    """The model had answered, though with no words: what gemini printed by then when its session was killed."""
+    lines = (GOLDEN / "gemini/stream-permission-denied/stdout").read_bytes().splitlines(keepends=True)
+    for count, goes_on in ((2, False), (3, True)):
+        said = Said(None, None, "lost", b"".join(lines[:count]), b"", interactive=False, finished_at=NOW)
+        assert ADAPTERS["gemini"].read(said).can_resume is goes_on
