@@ -467,7 +467,7 @@ def test_an_interactive_run_is_read_from_the_transcript(tmp_path: Path) -> None:
 
 
 def test_a_tool_that_was_stopped_after_it_called_a_tool_can_go_on() -> None:
-    """The model had answered, though with no words: what gemini printed by then when its session was killed."""
+    """The model had answered, though with no words: what gemini had printed when its session was killed."""
     lines = (GOLDEN / "gemini/stream-permission-denied/stdout").read_bytes().splitlines(keepends=True)
     for count, goes_on in ((2, False), (3, True)):
         said = Said(None, None, "lost", b"".join(lines[:count]), b"", interactive=False, finished_at=NOW)
