@@ -58,7 +58,10 @@ closed)
     exec @PYTHON@ -I -S -c '
 import os, time
 os.closerange(0, 4096)
-if os.fork(): os._exit(0)
+child = os.fork()
+if child:
+    while os.getsid(child) != child: time.sleep(0.005)
+    os._exit(0)
 os.setsid()
 time.sleep(300)' ;;
 flood) head -c "$1" /dev/zero | tr '\\0' x; echo "the end" ;;
