@@ -222,6 +222,7 @@ class Intent(Record):
         stdin_file: what the tool reads instead of the null device.
         config_dir: the tool's private configuration folder.
         waiting_title, waiting_text: regular expressions for a terminal that waits for a person.
+        limit_text: the same for output that says that the tool sleeps at its provider's limit.
         output: the stream that holds the answer: stdout, stderr or none.
         output_name: where the answer is put as well, below results/.
         timeout_s: of the attempt, waiting for a person not counted.
@@ -244,6 +245,7 @@ class Intent(Record):
     config_dir: str | None = None
     waiting_title: str | None = None
     waiting_text: str | None = None
+    limit_text: str | None = None
     interactive: bool = False
     output: str = "stdout"
     output_name: str | None = None
@@ -275,8 +277,8 @@ class Exit(Record):
     """attempts/NNN/exit: how the attempt ended, as the wrapper saw it.
 
     Args:
-        ended_by: why we ended it: cancel, timeout, waiting_timeout, shutdown (of the machine), lost (nobody
-            saw its end; written by the agent); null when it ended by itself.
+        ended_by: why we ended it: cancel, timeout, waiting_timeout, limit (it slept at its provider's limit),
+            shutdown (of the machine), lost (nobody saw its end; written by the agent); null: by itself.
         error: why the tool could not be started; null when it was.
     """
 

@@ -211,6 +211,7 @@ def _intent(site: Site, session: Session, invocation: Invocation, attempt: Attem
         setup_argv=invocation.setup_argv,
         stdin_file=str(attempt.folder / STDIN) if invocation.stdin is not None else None,
         config_dir=str(invocation.config_dir) if invocation.config_dir is not None else None,
+        limit_text=invocation.limit_text,
         waiting_title=invocation.waiting_title,
         waiting_text=invocation.waiting_text,
         interactive=invocation.interactive,

@@ -37,7 +37,8 @@ def report_of(site: Site, session: Session, attempt: Attempt, ended: Exit, inten
     said = Said(
         exit_code=ended.exit_code,
         signal=ended.signal,
-        ended_by=ended.ended_by,
+        # ended at a limit, it is judged by what it said
+        ended_by=None if ended.ended_by == "limit" else ended.ended_by,
         stdout=_content(attempt.stdout),
         stderr=_content(attempt.stderr),
         interactive=intent.interactive,

@@ -77,15 +77,18 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Signs:
-    """By what one sees that a tool in its terminal waits for a person, where it has no hook for it.
+    """By what one sees, while a tool runs, that it only waits.
 
     Args:
-        title: a regular expression for the terminal's title while it waits.
+        limit: a regular expression for a line of its output by which it says that it sleeps at a limit of its
+            provider for so long that it had better be ended, and the task parked.
+        title: the same for its terminal's title while it waits for a person, where it has no hook for that.
         text: the same for the last lines of its screen.
     """
 
     title: str | None = None
     text: str | None = None
+    limit: str | None = None
 
 
 class Adapter(Protocol):

@@ -14,7 +14,14 @@ from spool.records import Usage
 if TYPE_CHECKING:
     from agent.tools.report import Report
 
-SIGNS = Signs(text=r"Do you want to use this API key\?|Yes, I trust this folder|Select login method")
+LONG_LIMIT = (
+    r'(?m)^(?=.*"subtype":"api_retry")(?=.*"error_status":429)(?=.*"retry_delay_ms":(?:[3-9]\d{4}|\d{6,})).*$'
+)
+"""It says that it sleeps for half a minute or more before it asks again."""
+
+SIGNS = Signs(
+    text=r"Do you want to use this API key\?|Yes, I trust this folder|Select login method", limit=LONG_LIMIT
+)
 """Its hooks tell of permissions; these are the dialogs that come before hooks are read."""
 
 _EVENTS = {

@@ -52,6 +52,7 @@ class Invocation:
         seeds: files below config_dir, made where they are not there yet.
         calls: argv works through these calls, one after the other.
         worktree: to be made first.
+        limit_text: what a line of its output is like when it sleeps at its provider's limit.
         waiting_title: what the terminal's title is like while the tool waits for a person.
         waiting_text: the same for the end of its screen.
     """
@@ -75,6 +76,7 @@ class Invocation:
     calls: tuple[Call, ...] = ()
     worktree: WorktreePlan | None = None
     waiting_title: str | None = None
+    limit_text: str | None = None
     waiting_text: str | None = None
 
     def env_names(self) -> tuple[str, ...]:

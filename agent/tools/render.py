@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import agent.hook
-from agent.tools.adapter import Need, Signs
+from agent.tools.adapter import Need
 from agent.tools.adapters import adapter_of
 from agent.tools.asking import Ground, Run, asking
 from agent.tools.check import check
@@ -99,7 +99,7 @@ def invocation(
     env = {**_env(run, program), **seed.env, **({"AISPOOL_CONFIG": str(private)} if has_folder else {})}
     if refused := too_long(env):
         return refused
-    signs = adapter_of(tool).SIGNS if task.interactive else Signs()
+    signs = adapter_of(tool).SIGNS
     return Invocation(
         argv=asked.arguments.argv,
         cwd=ground.cwd,
@@ -119,8 +119,9 @@ def invocation(
         seeds=seed.files,
         calls=asked.calls,
         worktree=ground.worktree,
-        waiting_title=signs.title,
-        waiting_text=signs.text,
+        limit_text=None if task.interactive else signs.limit,
+        waiting_title=signs.title if task.interactive else None,
+        waiting_text=signs.text if task.interactive else None,
     )
 
 

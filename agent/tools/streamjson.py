@@ -50,7 +50,9 @@ def read(said: Said) -> Found:
     if not results and is_cut(text):
         results = _cut_result(text)
     if not results:
-        return Found(session_id=session_id, worked=worked, error=_waits(records))
+        waits = _waits(records)
+        wait_s = _retry_after_s(records, said.finished_at) if waits else None
+        return Found(session_id=session_id, worked=worked, error=waits, retry_after_s=wait_s)
     result = results[-1]
     usage = _usage(result)
     return Found(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import selectors
 import signal
 import time
@@ -82,6 +83,8 @@ class Pump:
     _last_s: float = 0.0
     _typed: bytearray = field(default_factory=bytearray)
     _attendance: Attendance = field(init=False)
+    _line: bytes = b""
+    _at_limit: bool = False
 
     def __post_init__(self) -> None:
         screen = Screen(self.intent["waiting_title"], self.intent["waiting_text"])
@@ -151,6 +154,8 @@ class Pump:
             return "timeout"
         if self._waiting_s is not None and self._waiting_s >= self.intent["waiting_timeout_s"]:
             return "waiting_timeout"
+        if self._at_limit:
+            return "limit"
         return None
 
     def _verdict(self, code: int) -> Ended:
@@ -177,10 +182,21 @@ class Pump:
             chunk = b""  # a terminal whose other side is closed says EIO for end of file
         if chunk:
             self.sinks.write(name, chunk)
+            if self.intent["limit_text"] and name == "stdout":
+                self._look_for_limit(chunk)
             if self._attendance.screen.is_watched:
                 self._attendance.screen.feed(chunk)
         else:
             self._selector.unregister(descriptor)
+
+    def _look_for_limit(self, chunk: bytes) -> None:
+        """Look at each finished line, and keep the one that is not finished yet."""
+        *lines, rest = (self._line + chunk).split(b"\n")
+        self._line = rest[-CHUNK_BYTES:]
+        sign = self.intent["limit_text"]
+        self._at_limit = self._at_limit or any(
+            re.search(sign, line.decode(errors="replace")) for line in lines
+        )
 
     def _on_gone(self) -> None:
         self._gone_at_s = clock_s()
