@@ -29,6 +29,7 @@ from pydantic import (
 
 from agent.budget import Budget  # noqa: TC001 - pydantic reads the annotations
 from agent.mistakes import in_words
+from spool.files import read_regular
 from spool.names import TASK_ID_RULE, is_task_id
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 AGENT_FILE = "agent.toml"
 MIB = 1 << 20
+MAX_FILE_BYTES = 4 * MIB
 GIB = 1 << 30
 
 Event = Literal["on-start", "on-finish", "on-waiting"]
@@ -202,13 +204,14 @@ def read_toml(file: Path) -> dict[str, Any]:
         ConfigError: it cannot be read, or is not TOML.
     """
     try:
-        text = file.read_bytes().decode()
+        text = read_regular(file, MAX_FILE_BYTES).decode()
     except FileNotFoundError:
         return {}
     except UnicodeDecodeError as error:
         raise ConfigError(file, f"byte {error.start} is not UTF-8", "save the file as UTF-8") from None
     except OSError as error:
-        raise ConfigError(file, f"cannot be read ({error.strerror})", "mend its permissions") from None
+        what = f"cannot be read ({error.strerror or error})"
+        raise ConfigError(file, what, "put a regular file there that you may read") from None
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

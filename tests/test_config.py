@@ -152,3 +152,10 @@ def test_sample_of_tools_toml_shows_every_option(workspace: Workspace) -> None:
     assert {"explain", "changelog", "analyze-media"} <= set(mytool.commands)
     assert "changelog" in gemini.commands
     assert gemini.slots == 1
+
+
+def test_a_configuration_that_is_no_file_blocks_nobody(workspace: Workspace) -> None:
+    """A FIFO in its place is said, not waited for."""
+    os.mkfifo(workspace.configs / "agent.toml")
+    with pytest.raises(ConfigError, match="put a regular file there"):
+        load(workspace)

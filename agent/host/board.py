@@ -252,6 +252,7 @@ class Board:
         number = session.attempt.number if session.attempt is not None else 0
         if session.state is State.DEFERRED and not session.cancelled and number in judged:
             # again: a disk that failed while it was settled or prepared has kept it out of line
+            session.bound_wait(self._site.utc_now())
             self._index.insert(session.retrying())
             return
         result = settle(self._site, session)

@@ -109,13 +109,18 @@ class Intake:
             OSError: the folder cannot be read.
         """
         seen: set[Path] = set()
+        lines: set[Path] = set()
         for folder in (self.site.workspace.tasks, self.site.workspace.held):
-            seen.update(folder / name for name in os.listdir(folder) if is_dropped_name(name))
+            names = os.listdir(folder)
+            seen.update(folder / name for name in names if is_dropped_name(name))
+            lines.update(folder / name for name in names if name.endswith(WHY_SUFFIX))
         for path in seen:
             self._examine_alone(path)
         # forgotten last: a file that was moved to or from hold keeps the id it was given
         for path in [path for path in (*self._by_path, *self._again) if path not in seen]:
             self.forget(path)
+        for line in lines - {path.with_suffix(WHY_SUFFIX) for path in seen}:
+            line.unlink(missing_ok=True)  # of a task that went while nobody looked
 
     def _examine_alone(self, path: Path) -> None:
         """Look at one name; what is wrong with it alone keeps no other from being looked at."""

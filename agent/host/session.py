@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from agent.host import log
@@ -36,6 +37,7 @@ class Session:
         launched_s: when we last started its wrapper, on the monotonic clock.
         next_attempt_at: when a deferred task may go on.
         parked: it waits for the end of its provider's limit, and its tool with it.
+        unwritten: status.json does not say yet where it stands.
         ending: what still has to die before the attempt is settled as lost.
         told: whether its end was announced.
     """
@@ -54,6 +56,7 @@ class Session:
     parked: bool = False
     question: str | None = None
     attach: str | None = None
+    unwritten: bool = False
     ending: Ending | None = field(default=None, repr=False)
     told: bool = False
 
@@ -93,14 +96,25 @@ class Session:
         )
 
     def change(self, site: Site, state: State, reason: str) -> bool:
-        """Take on a state and write it down; False when nothing changed."""
-        if (state, reason) == (self.state, self.reason):
+        """Take on a state and write it down; False when nothing changed.
+
+        Raises:
+            OSError: it is not written; the next call writes it.
+        """
+        if (state, reason) == (self.state, self.reason) and not self.unwritten:
             return False
         if state != self.state:
             self.since = site.utc_now()
-        self.state, self.reason = state, reason
+        self.state, self.reason, self.unwritten = state, reason, True
         self.write_status(site)
+        self.unwritten = False
         return True
+
+    def bound_wait(self, now: datetime) -> None:
+        """Wait no longer than was decided, also when somebody has set the clock back."""
+        delay_s = self.records[-1].retry_after_s if self.records else None
+        if delay_s is not None and self.next_attempt_at is not None:
+            self.next_attempt_at = min(self.next_attempt_at, now + timedelta(seconds=delay_s))
 
     def write_status(self, site: Site) -> None:
         """Replace status.json by what we know."""
