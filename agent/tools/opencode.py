@@ -34,6 +34,8 @@ _TAKEN_AWAY = frozenset({"bash", "edit", "write", "patch", "multiedit"})
 _REJECTED = re.compile(
     r"rejected permission|permission (?:was )?denied|rule which prevents you", re.IGNORECASE
 )
+_FRAME = re.compile(r"[\u2500-\u25ff\u2800-\u28ff]+|(?:Allow once|ctrl\+f).*", re.DOTALL)
+"""Lines and signs around its question, and what it offers below."""
 _LOG = "data/opencode/log/opencode.log"
 _LOG_ERROR = re.compile(r'error\.error="(?P<said>(?:[^"\\]|\\.)*)"|level=ERROR.*? error="?(?P<other>[^"\n]*)')
 _LOG_BYTES = 1024 * 1024
@@ -81,11 +83,12 @@ def read(said: Said) -> Report:
 
 
 def question(raw: str) -> str:
-    """Put one of its permissions into words."""
+    """Put one of its permissions into words: its own event, or what its screen shows below the sign."""
     try:
         event = json.loads(raw)
     except (ValueError, RecursionError):
-        return hooks.UNKNOWN
+        shown = re.split(f"(?={SIGNS.text})", raw)[-1]
+        return one_line(_FRAME.sub(" ", shown)) or hooks.UNKNOWN
     asked = at(event, "properties")
     kind = text_at(asked, "permission") or text_at(asked, "type")
     if text_at(event, "type") == "session.idle":

@@ -472,3 +472,9 @@ def test_a_tool_that_was_stopped_after_it_called_a_tool_can_go_on() -> None:
     for count, goes_on in ((2, False), (3, True)):
         said = Said(None, None, "lost", b"".join(lines[:count]), b"", interactive=False, finished_at=NOW)
         assert ADAPTERS["gemini"].read(said).can_resume is goes_on
+
+
+def test_a_question_that_only_the_screen_shows() -> None:
+    """What opencode asks, without the frame around it and what it offers."""
+    screen = (GOLDEN / "opencode/interactive/pane-permission-question.txt").read_text()
+    assert ADAPTERS["opencode"].question(screen) == "Permission required # Shell command $ touch made.txt"
