@@ -132,6 +132,8 @@ class Rig:
 
 @pytest.fixture
 def bin_folder() -> Path:
+    if WANTED not in os.environ:
+        pytest.skip("cannot run here: `scripts/test --tools` installs the tools first")
     return Path(os.environ[WANTED])
 
 
@@ -158,6 +160,6 @@ def rig(request: pytest.FixtureRequest, host: Any, model: Model, bin_folder: Pat
     (cwd / "seen.txt").write_text("seen\n")
     host.env["PATH"] = f"{bin_folder}:{host.env['PATH']}"
     one = Rig(kits.KITS[request.param], host, model, cwd)
-    one.use(model.url)
+    one.use(request.getfixturevalue("llmock") if "llmock" in request.fixturenames else model.url)
     host.start(slots=3)
     return one

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 CODEX_PROVIDER = """
 [tools.codex]
 argv = [
-    "$executable", "exec", "-c", "model_provider=local", "-c", '@PROVIDER@', "--json", "--skip-git-repo-check",
+    "$executable", "exec", "-c", "model_provider=local", "-c", '@PROVIDER@', "--json",
+    "--skip-git-repo-check",
     ["-m", "$model"], "$approval", "$session", ["--", "$prompt"],
 ]
 interactive_argv = [
@@ -37,10 +38,13 @@ class Kit:
         look: a call of one of the tool's own tools that needs nobody's consent, in a folder.
         ask: one that needs a person's consent and makes the file `made.txt` in a folder.
         toml: what tools.toml says, for a server's address.
-        yes: what a person answers to consent.
+        asks: what its screen shows while it asks for that consent.
+        question: a part of what a person is told then.
+        leave: what ends it in its terminal.
         failing_s: how long it tries by itself when the server fails with 500, at most.
         limited_s: the same for 429.
         tells_money: whether it says what a run cost.
+        tells_its_end: whether it says in its terminal that it is done, and keeps what it answered there.
     """
 
     name: str
@@ -48,11 +52,14 @@ class Kit:
     env: Callable[[str], dict[str, str]]
     look: Callable[[Path], dict[str, Any]]
     ask: Callable[[Path], dict[str, Any]]
+    asks: str
+    question: str
+    leave: str
     toml: Callable[[str], str] = lambda _url: ""
-    yes: str = ""
     failing_s: float = 60.0
     limited_s: float = 60.0
     tells_money: bool = False
+    tells_its_end: bool = True
 
 
 def _claude_env(url: str) -> dict[str, str]:
@@ -85,6 +92,9 @@ def _opencode_env(url: str) -> dict[str, str]:
 KITS = {
     "claude": Kit(
         name="claude",
+        asks="Do you want to",
+        question="Write",
+        leave="/exit",
         tells_money=True,
         model="claude-sonnet-4-5",
         env=_claude_env,
@@ -96,6 +106,9 @@ KITS = {
     ),
     "codex": Kit(
         name="codex",
+        asks="Would you like to run the following",
+        question="May I make the file",
+        leave="/quit",
         model="gpt-5.5",
         env=lambda _url: {"OPENAI_API_KEY": "sk-test"},
         toml=_codex_toml,
@@ -111,6 +124,9 @@ KITS = {
     ),
     "gemini": Kit(
         name="gemini",
+        asks=r"Apply this change\?",
+        question="made.txt",
+        leave="/quit",
         model="gemini-2.5-flash",
         env=lambda url: {"GOOGLE_GEMINI_BASE_URL": url, "GEMINI_API_KEY": "test-key"},
         look=lambda cwd: {"name": "list_directory", "arguments": {"dir_path": str(cwd)}},
@@ -121,6 +137,9 @@ KITS = {
     ),
     "qwen": Kit(
         name="qwen",
+        asks=r"Apply this change\?|Waiting for user confirmation",
+        question="write_file",
+        leave="/quit",
         model="qwen3-coder-plus",
         env=lambda url: {"OPENAI_BASE_URL": f"{url}/v1", "OPENAI_API_KEY": "sk-test"},
         look=lambda cwd: {"name": "list_directory", "arguments": {"path": str(cwd)}},
@@ -133,6 +152,10 @@ KITS = {
     ),
     "opencode": Kit(
         name="opencode",
+        tells_its_end=False,
+        asks="Permission required",
+        question="touch",
+        leave="/exit",
         tells_money=True,
         model="local/m",
         env=_opencode_env,

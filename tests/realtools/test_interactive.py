@@ -1,0 +1,76 @@
+"""What each real tool does in its own terminal: it asks a person, is answered, goes on, and is left."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from typing import Any
+
+import pytest
+
+from agent.launchers.tmux import socket_path
+
+pytestmark = pytest.mark.timeout(240)
+
+SEEN_WITHIN_S = 2.0
+
+
+def test_a_question_is_seen_and_its_answer_typed_and_the_tool_goes_on(rig: Any) -> None:
+    """No first-run dialog comes before it; the answer is Enter, which consents, and later the way out."""
+    rig.model.play(tool=rig.kit.ask(rig.cwd), then={"text": "The file is written."})
+    rig.drop("asks", "Make the file made.txt.", interactive=True)
+    shown_s, told_s = _first_seen(rig)
+    assert told_s - shown_s < SEEN_WITHIN_S
+    status = rig.host.status("asks")
+    assert rig.kit.question in status["question"], status
+    assert not (rig.cwd / "made.txt").exists()
+
+    rig.aispool("answer", "asks", "")
+    rig.host.wait((rig.cwd / "made.txt").exists, "it did what it asked for", 60)
+    rig.host.wait(lambda: "The file is written." in _pane(rig), "it answered in its terminal", 60)
+    if rig.kit.tells_its_end:
+        rig.host.wait(lambda: "it is done" in (_status(rig).get("question") or ""), "it waits for more", 30)
+    rig.aispool("answer", "asks", rig.kit.leave)
+    if not rig.kit.tells_its_end:
+        # nothing says that it is ready, so that nobody's answer is typed: a person types in the terminal
+        _tmux(rig, "send-keys", "-t", "task-asks", "-l", rig.kit.leave)
+        rig.host.wait(lambda: rig.kit.leave in _pane(rig), "the words are there", 10)
+        _tmux(rig, "send-keys", "-t", "task-asks", "Enter")
+    result = rig.result("asks", 60)
+    assert result["state"] == "succeeded", result["reason"]
+    if rig.kit.tells_its_end:
+        assert result["output"]["text"] == "The file is written."
+        assert result["usage"]["output_tokens"]
+    rig.host.wait(lambda: not rig.tool_processes("asks"), "nothing of it runs", 10)
+
+
+def _first_seen(rig: Any) -> tuple[float, float]:
+    """Return when the question was first on the screen, and when status.json told of it."""
+    seen: dict[str, float] = {}
+
+    def both() -> bool:
+        if "shown" not in seen and re.search(rig.kit.asks, _pane(rig)):
+            seen["shown"] = rig.host.clock()
+        if "told" not in seen and _status(rig).get("state") == "waiting_input":
+            seen["told"] = rig.host.clock()
+        return len(seen) == 2
+
+    try:
+        rig.host.wait(both, "it asks", 100)
+    except BaseException:
+        print(seen, _status(rig), _pane(rig), sep="\n")  # noqa: T201 (for the report of the failure)
+        raise
+    return seen["shown"], seen["told"]
+
+
+def _status(rig: Any) -> dict[str, Any]:
+    return rig.host.status("asks") or {}
+
+
+def _pane(rig: Any) -> str:
+    return _tmux(rig, "capture-pane", "-p", "-t", "task-asks")
+
+
+def _tmux(rig: Any, *words: str) -> str:
+    command = ["tmux", "-S", str(socket_path(rig.host.ws.root)), *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False).stdout
