@@ -27,6 +27,10 @@ MAX_ANSWER_BYTES = 1 << 20
 LOOK_EVERY_S = 0.25
 
 _TITLE = re.compile(rb"\x1b\][02];([^\x07\x1b]{0,512})(?:\x07|\x1b\\)")
+_FORWARD = re.compile(rb"\x1b\[(\d{0,3})C")
+"""Cursor forward: full-screen tools draw spaces so."""
+_ELSEWHERE = re.compile(rb"\x1b\[[\d;]*[HfEFABd]")
+"""The cursor goes to another line."""
 _ESCAPES = re.compile(
     rb"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, moves
     rb"|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)"  # OSC: titles, links
@@ -63,7 +67,9 @@ class Screen:
         return "\n".join(lines) or self._title if by_title or by_text else None
 
     def _lines(self) -> list[str]:
-        text = _ESCAPES.sub(b"", self._latest.replace(b"\r", b"\n")).decode(errors="replace")
+        spaced = _FORWARD.sub(lambda move: b" " * int(move.group(1) or 1), self._latest)
+        moved = _ELSEWHERE.sub(b"\n", spaced).replace(b"\r", b"\n")
+        text = _ESCAPES.sub(b"", moved).decode(errors="replace")
         return [line.rstrip() for line in text.splitlines() if line.strip()][-QUESTION_LINES:]
 
 
