@@ -42,7 +42,7 @@ def test_no_workspace_is_your_input(capfd: pytest.CaptureFixture[str], tmp_path:
 def test_a_broken_configuration_names_the_place(aispool: Run, workspace: Workspace) -> None:
     """The option, and what was meant."""
     (workspace.configs / "agent.toml").write_text("slotz = 3\n")
-    said = aispool("health", code=1)
+    said = aispool("clean", code=1)
     assert "slotz" in said.err
     assert "slots" in said.err
 
