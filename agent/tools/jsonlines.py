@@ -73,8 +73,10 @@ def transcript(folder: Path | None, pattern: str, session_id: str | None) -> lis
         session_id: the conversation.
     """
     files = _newest_last(folder, pattern)
+    wholly = [file for file in files if session_id and session_id in file.name]
+    # gemini names a file by its beginning alone; codex's ids of one minute begin alike
     short = (session_id or "").partition("-")[0]
-    named = [file for file in files if short and short in file.name]
+    named = wholly or [file for file in files if short and short in file.name]
     chosen = named or ([] if session_id else files)
     if not chosen:
         return []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -478,3 +479,18 @@ def test_a_question_that_only_the_screen_shows() -> None:
     """What opencode asks, without the frame around it and what it offers."""
     screen = (GOLDEN / "opencode/interactive/pane-permission-question.txt").read_text()
     assert ADAPTERS["opencode"].question(screen) == "Permission required # Shell command $ touch made.txt"
+
+
+def test_the_conversation_of_an_attempt_is_not_taken_from_another(tmp_path: Path) -> None:
+    """Ids of codex begin with the minute: the usage of a retry was counted for the failure before it, too."""
+    ours, other = ("01a200e9-89e3-7641-9b0b-8762a5439416", "01a200e9-9aaa-7000-8000-000000000002")
+    folder = tmp_path / "sessions/2026/11/22"
+    folder.mkdir(parents=True)
+    for number, (session, tokens) in enumerate([(ours, 5), (other, 11)]):
+        file = folder / f"rollout-2026-11-22T00-00-0{number}-{session}.jsonl"
+        usage = {"input_tokens": tokens, "output_tokens": 1}
+        file.write_text(json.dumps({"type": "event_msg", "payload": {"turn_token_usage": usage}}))
+        os.utime(file, (number, number))
+    started = json.dumps({"type": "thread.started", "thread_id": ours}).encode()
+    said = Said(1, None, None, started, b"", interactive=False, finished_at=NOW, config_dir=tmp_path)
+    assert ADAPTERS["codex"].read(said).usage == Usage(input_tokens=5, output_tokens=1)
