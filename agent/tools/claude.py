@@ -33,6 +33,9 @@ _EVENTS = {
     "PostToolUse": ("*", "working"),
     "PermissionDenied": ("*", "working"),
 }
+_KEY_HELPER = "printenv AISPOOL_CLAUDE_KEY || printenv ANTHROPIC_API_KEY"
+"""In its terminal it asks whether to use a key that it finds in ANTHROPIC_API_KEY, and takes Enter for no;
+one that a helper prints it takes (2.1.330). So `interactive_argv` gives that variable another name."""
 _TRANSCRIPTS = "projects/*/*.jsonl"
 
 
@@ -47,7 +50,9 @@ def seed(need: Need) -> Seed:
     if need.task.approval == "auto" and os.geteuid() == 0:
         env["IS_SANDBOX"] = "1"  # without it, it refuses to act by itself as root
     known = {"hasCompletedOnboarding": True, "projects": {str(need.cwd): {"hasTrustDialogAccepted": True}}}
-    settings = {"hooks": hooks.table(need, _EVENTS)}
+    settings: Object = {"hooks": hooks.table(need, _EVENTS)}
+    if "ANTHROPIC_API_KEY" in need.has:
+        settings["apiKeyHelper"] = _KEY_HELPER
     files = {".claude.json": hooks.as_bytes(known), "settings.json": hooks.as_bytes(settings)}
     return Seed(files=files, env={**env, **hooks.headless(need)})
 

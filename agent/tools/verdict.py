@@ -112,6 +112,9 @@ def _failure(said: Said, found: Found) -> tuple[Outcome, str, float | None]:
     if wait_s is None:
         wait_s = retry_after_s(text_of(said.stderr), said.finished_at)
     outcome = found.outcome or outcome_of(found.error, found.status, retry_after_s=wait_s) or Outcome.FAILED
+    if outcome is Outcome.FAILED and said.signal is not None:
+        # what was left of it may still say that it was interrupted
+        return Outcome.KILLED, f"it was killed by {_name(said.signal)} - it said: {found.error}", None
     return outcome, _sentence(outcome, found.error), wait_s
 
 
