@@ -494,3 +494,12 @@ def test_the_conversation_of_an_attempt_is_not_taken_from_another(tmp_path: Path
     started = json.dumps({"type": "thread.started", "thread_id": ours}).encode()
     said = Said(1, None, None, started, b"", interactive=False, finished_at=NOW, config_dir=tmp_path)
     assert ADAPTERS["codex"].read(said).usage == Usage(input_tokens=5, output_tokens=1)
+
+
+def test_a_killed_tool_whose_child_had_the_last_word_was_killed() -> None:
+    """Qwen's own child outlives it for a moment, and says that its request was aborted."""
+    last = {"type": "result", "is_error": True, "error": {"message": "Request was aborted."}}
+    said = Said(None, 9, None, json.dumps(last).encode(), b"", interactive=False, finished_at=NOW)
+    report = ADAPTERS["qwen"].read(said)
+    assert report.outcome is Outcome.KILLED
+    assert "SIGKILL" in report.reason
