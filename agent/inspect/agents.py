@@ -42,11 +42,6 @@ class AgentView:
     disk_error: str | None = None
 
     @property
-    def log(self) -> str:
-        """Return its log's name; two agents cannot share one."""
-        return "agent.log" if self.name == self.host else f"agent-{self.name}.log"
-
-    @property
     def hangs(self) -> bool:
         """Tell whether it lives without a sign of life."""
         return self.alive and self.heartbeat_age_s is not None and self.heartbeat_age_s > HANGS_AFTER_S

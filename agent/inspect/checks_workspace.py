@@ -170,7 +170,7 @@ def agents_here(workspace: Workspace) -> Iterator[Finding]:
             yield problem(
                 "agent",
                 f"{agent.name} (pid {agent.pid}) gave no sign of life for {agent.heartbeat_age_s:.0f} s",
-                f"see logs/{agent.log}, and restart it",
+                "see logs/agent.log, and restart it",
             )
         else:
             yield ok("agent", f"{agent.name} works here (pid {agent.pid})")

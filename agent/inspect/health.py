@@ -124,7 +124,7 @@ def _agent_problems(workspace: Workspace, found: list[AgentView], sessions: list
         if agent.hangs:
             problems.append(
                 f"the agent {agent.name} (pid {agent.pid}) gave no sign of life for "
-                f"{agent.heartbeat_age_s:.0f} s: see logs/{agent.log}, and restart it"
+                f"{agent.heartbeat_age_s:.0f} s: see logs/agent.log, and restart it"
             )
         if agent.disk_error:
             problems.append(f"the agent {agent.name} stopped claiming: {agent.disk_error}")

@@ -113,7 +113,7 @@ def test_health_of_an_agent_in_trouble(aispool: Run, agent_lives: Path) -> None:
     beat(agent_lives, age_s=300)
     text = aispool("health", code=1).out
     assert "no sign of life for 300 s" in text
-    assert "logs/agent-test.log" in text
+    assert "logs/agent.log" in text
     beat(agent_lives, disk_error="No space left on device")
     assert "stopped claiming: No space left" in aispool("health", code=1).out
 
