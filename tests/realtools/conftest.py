@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +73,6 @@ class Rig:
     host: Any
     model: Model
     cwd: Path
-    said: list[str] = field(default_factory=list)
 
     def drop(self, task_id: str, prompt: str, **more: Any) -> None:
         """Drop a task that asks the tool something."""
@@ -120,6 +120,20 @@ class Rig:
         """Return what still runs of a task: all of it carries the attempt's folder in its environment."""
         found: dict[int, str] = e2e.processes_of(self.host.ws.sessions / task_id)
         return found
+
+    def started(self, task_id: str) -> dict[str, Any]:
+        """Return who runs the first attempt."""
+        found: dict[str, Any] | None = self.host.read(
+            self.host.ws.sessions / task_id / "attempts" / "001" / "started"
+        )
+        assert found is not None
+        return found
+
+    def kill_attempt(self, task_id: str) -> None:
+        """Kill the wrapper and its tool, as the kernel does when memory runs out."""
+        started = self.started(task_id)
+        for name in ("wrapper_pid", "tool_pid"):
+            os.kill(started[name], signal.SIGKILL)
 
     def use(self, url: str) -> None:
         """Point the tool at a server."""

@@ -5,12 +5,9 @@ from __future__ import annotations
 import os
 import signal
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -96,7 +93,7 @@ def test_a_cancel_is_cancelled_and_leaves_nothing(rig: Any) -> None:
 def test_a_tool_that_somebody_killed_is_killed(rig: Any) -> None:
     """SIGKILL of the tool is `killed`, with the signal in the reason."""
     _hang(rig, "shot")
-    os.kill(_started(rig, "shot")["tool_pid"], signal.SIGKILL)
+    os.kill(rig.started("shot")["tool_pid"], signal.SIGKILL)
     result = rig.result("shot", 60)
     assert (result["state"], result["outcome"]) == ("failed", "killed"), result["reason"]
     assert "SIGKILL" in result["reason"]
@@ -109,9 +106,7 @@ def test_a_lost_session_goes_on_with_its_conversation(rig: Any) -> None:
     rig.host.wait(lambda: _conversations(rig) >= 2, "it brought its tool's result", 90)
     before = len(rig.model.requests())
     rig.model.play(text="I went on.")
-    started = _started(rig, "lost")
-    for name in ("wrapper_pid", "tool_pid"):
-        os.kill(started[name], signal.SIGKILL)
+    rig.kill_attempt("lost")
     result = rig.result("lost", 150)
     states = [attempt["state"] for attempt in result["attempts"]]
     assert states == ["lost", "succeeded"], result["attempts"]
@@ -130,10 +125,3 @@ def _hang(rig: Any, task_id: str) -> None:
 def _conversations(rig: Any) -> int:
     """Count the requests of the main conversation, which are the ones that offer tools."""
     return sum(bool(request["body"].get("tools")) for request in rig.model.requests())
-
-
-def _started(rig: Any, task_id: str) -> dict[str, Any]:
-    path: Path = rig.host.ws.sessions / task_id / "attempts" / "001" / "started"
-    found: dict[str, Any] | None = rig.host.read(path)
-    assert found is not None
-    return found

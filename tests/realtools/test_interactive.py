@@ -74,3 +74,24 @@ def _pane(rig: Any) -> str:
 def _tmux(rig: Any, *words: str) -> str:
     command = ["tmux", "-S", str(socket_path(rig.host.ws.root)), *words]
     return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False).stdout
+
+
+def test_a_conversation_in_a_terminal_goes_on_after_a_kill_and_ends_with_a_cancel(rig: Any) -> None:
+    """Wrapper and tool are killed at once; the next attempt sends what was said before, unasked."""
+    rig.model.play(text="I know it now.")
+    rig.drop("asks", "Remember the word PERIWINKLE.", interactive=True)
+    rig.host.wait(lambda: "I know it now." in _pane(rig), "it answered", 60)
+    if rig.kit.tells_its_end:
+        rig.host.wait(lambda: "it is done" in (_status(rig).get("question") or ""), "it waits for more", 30)
+    before = len(rig.model.requests())
+    rig.kill_attempt("asks")
+    if not rig.kit.tells_its_end:
+        # opencode says nowhere which conversation its terminal holds, and would send nothing there
+        assert rig.result("asks", 60)["state"] == "lost"
+        return
+    rig.host.wait(lambda: "Continue where you stopped" in str(rig.model.requests()[before:]), "goes on", 60)
+    assert "PERIWINKLE" in str(rig.model.requests()[before:])
+    rig.aispool("cancel", "asks")
+    result = rig.result("asks", 60)
+    assert [attempt["state"] for attempt in result["attempts"]] == ["lost", "cancelled"], result["attempts"]
+    rig.host.wait(lambda: not rig.tool_processes("asks"), "nothing of it runs", 10)
