@@ -82,7 +82,10 @@ def reopen(folder: Path) -> None:
 
 def _keep_conversation(folder: Path) -> None:
     """Note the conversation with which the next run goes on, when the request says `resume`."""
-    asked = read_regular(folder / RETRY, 4096).strip() == RESUME.encode()
+    try:
+        asked = read_regular(folder / RETRY, 4096).strip() == RESUME.encode()
+    except FileNotFoundError:
+        asked = False
     try:
         result = Result.read(folder / RESULT)
     except DamagedError:

@@ -83,7 +83,9 @@ def home() -> Iterator[Home]:
         here = Home(path, environment)
         here.run("aispool init")
         agent = subprocess.Popen(["aispool", "agent"], cwd=name, env=environment)
+        beats = here.workspace / "sessions"
         try:
+            wait_for(lambda: list(beats.glob(".agent-*/agent.json")), "the agent works")
             yield here
         finally:
             agent.terminate()
