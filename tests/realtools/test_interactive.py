@@ -1,4 +1,13 @@
-"""What each real tool does in its own terminal: it asks a person, is answered, goes on, and is left."""
+"""What each real tool does in its own terminal: it asks a person, is answered, goes on, and is left.
+
+| in its terminal | claude | codex | gemini | qwen | opencode |
+| --- | --- | --- | --- | --- | --- |
+| its question is told, `aispool answer` is typed | yes | yes | yes | yes | yes |
+| says that it is done, keeps its answer and usage | yes | yes | yes | yes | no: it has no hook |
+| goes on by itself after a kill | yes | yes | yes | yes | no: it tells its conversation headless alone |
+
+What the model's server does wrong is played headless: a terminal gives the person what failed, and waits.
+"""
 
 from __future__ import annotations
 
@@ -63,6 +72,12 @@ def _first_seen(rig: Any) -> tuple[float, float]:
     return seen["shown"], seen["told"]
 
 
+def _keeps(rig: Any, words: str) -> bool:
+    """Tell whether one of the tool's transcripts holds some words."""
+    kept = (rig.host.ws.configs / "runners" / rig.kit.name).rglob("*.jsonl")
+    return any(words in path.read_text() for path in kept)
+
+
 def _status(rig: Any) -> dict[str, Any]:
     return rig.host.status("asks") or {}
 
@@ -83,6 +98,8 @@ def test_a_conversation_in_a_terminal_goes_on_after_a_kill_and_ends_with_a_cance
     rig.host.wait(lambda: "I know it now." in _pane(rig), "it answered", 60)
     if rig.kit.tells_its_end:
         rig.host.wait(lambda: "it is done" in (_status(rig).get("question") or ""), "it waits for more", 30)
+        # claude writes its transcript a second later: killed before, there is nothing to go on with
+        rig.host.wait(lambda: _keeps(rig, "I know it now."), "it wrote down what it answered", 30)
     before = len(rig.model.requests())
     rig.kill_attempt("asks")
     if not rig.kit.tells_its_end:
