@@ -59,7 +59,7 @@ def test_a_limit_parks_the_tool_and_ends_by_itself(host: Host) -> None:
 
 def test_a_tool_that_sleeps_at_a_long_limit_is_ended_and_parked(host: Host) -> None:
     """It says that it waits for ten minutes: its slot is free at once, and the time is known."""
-    claude(host, 600_000, "sleep 600")
+    claude(host, 600_000, "exec sleep 600")
     host.start(slots=1)
     ask(host, "first")
     status = host.wait_for_state("first", "deferred")
