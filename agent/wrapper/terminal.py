@@ -29,7 +29,7 @@ LOOK_EVERY_S = 0.25
 _TITLE = re.compile(rb"\x1b\][02];([^\x07\x1b]{0,512})(?:\x07|\x1b\\)")
 _FORWARD = re.compile(rb"\x1b\[(\d{0,3})C")
 """Cursor forward: full-screen tools draw spaces so."""
-_ELSEWHERE = re.compile(rb"\x1b\[[\d;]*[HfEFABd]")
+_ELSEWHERE = re.compile(rb"\x1b\[(?:(\d*)(?:;\d*)?[Hf]|\d*[EFABd])")
 """The cursor goes to another line."""
 _ESCAPES = re.compile(
     rb"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, moves
@@ -68,9 +68,19 @@ class Screen:
 
     def _lines(self) -> list[str]:
         spaced = _FORWARD.sub(lambda move: b" " * int(move.group(1) or 1), self._latest)
-        moved = _ELSEWHERE.sub(b"\n", spaced).replace(b"\r", b"\n")
+        moved = _rows(spaced).replace(b"\r", b"\n")
         text = _ESCAPES.sub(b"", moved).decode(errors="replace")
         return [line.rstrip() for line in text.splitlines() if line.strip()][-QUESTION_LINES:]
+
+
+def _rows(drawn: bytes) -> bytes:
+    """Put what goes to another line on a line of its own; full-screen tools jump within a line as well."""
+    parts, at, row = [], 0, None
+    for move in _ELSEWHERE.finditer(drawn):
+        goes_on = row is not None and move.group(1) == row
+        parts += [drawn[at : move.start()], b"" if goes_on else b"\n"]
+        at, row = move.end(), move.group(1)
+    return b"".join([*parts, drawn[at:]])
 
 
 @dataclass(slots=True)

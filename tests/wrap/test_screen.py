@@ -32,3 +32,11 @@ def test_a_title_is_followed() -> None:
     assert screen.question() == "may I?"
     screen.feed(b"\x1b]0;Ready\x07")
     assert screen.question() is None
+
+
+def test_jumps_within_a_line_make_no_new_ones() -> None:
+    """So opencode draws: cell by cell, and a dozen lines of one word each would push its question out."""
+    line = b"".join(b"\x1b[3;%dHword" % (5 * column) for column in range(20))
+    screen = Screen(None, "Permission required")
+    screen.feed(b"\x1b[1;8HPermission required\x1b[1;27H \x1b[2;1H" + line)
+    assert "Permission required" in (screen.question() or "")
