@@ -11,8 +11,10 @@ What the model's server does wrong is played headless: a terminal gives the pers
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -74,7 +76,9 @@ def _first_seen(rig: Any) -> tuple[float, float]:
 
 def _keeps(rig: Any, words: str) -> bool:
     """Tell whether one of the tool's transcripts holds some words."""
-    kept = (rig.host.ws.configs / "runners" / rig.kit.name).rglob("*.jsonl")
+    # os.walk: claude makes and removes folders meanwhile
+    walked = os.walk(rig.host.ws.configs / "runners" / rig.kit.name)
+    kept = [Path(folder) / name for folder, _, names in walked for name in names if name.endswith(".jsonl")]
     return any(words in path.read_text() for path in kept)
 
 
