@@ -8,6 +8,7 @@ cannot come back in the middle.
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from agent.host import log
@@ -101,7 +102,7 @@ def open_session(site: Site, folder: Path) -> Session | None:
         session.look_at_attempts()
         session.records = records_of(site, session)
     except DamagedError as error:
-        log.warning("session is damaged", task_id=folder.name, what=str(error)[:500])
+        _say_once(folder.name, str(error)[:500])
         return None
     return session
 
@@ -130,7 +131,7 @@ def _owner(folder: Path) -> str | None:
         attempts = attempts_of(folder)
         intent = Intent.read(attempts[-1].intent) if attempts else None
     except (DamagedError, OSError) as error:
-        log.warning("session is damaged", task_id=folder.name, what=str(error)[:500])
+        _say_once(folder.name, str(error)[:500])
         return None
     return intent.agent if intent else None
 
@@ -158,3 +159,9 @@ def _take_all(site: Site, folder: Path, name: str) -> Iterator[Session]:
         log.info("session taken over", task_id=session.task_id, agent=name)
         session.write_status(site)
         yield session
+
+
+@lru_cache(maxsize=1024)
+def _say_once(task_id: str, what: str) -> None:
+    """Log what is wrong with a session once, though every scan finds it again."""
+    log.warning("session is damaged", task_id=task_id, what=what)
