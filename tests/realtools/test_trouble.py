@@ -13,7 +13,7 @@ from agent.launchers.tmux import socket_path
 pytestmark = pytest.mark.timeout(240)
 
 WORDLESS = {("gemini", "rate_limit"), ("gemini", "server_error"), ("opencode", "auth")}
-"""In its terminal gemini asks its server again and again for minutes, and opencode shows none of these words."""
+"""In its terminal gemini asks again and again for minutes; opencode shows none of these words."""
 TROUBLE = re.compile(r"\b(401|429|500|errors?|retry|retrying|limit|unauthori[sz]ed|failed)\b", re.IGNORECASE)
 
 
