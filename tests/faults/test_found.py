@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 FAILED_LATE = ("unlink@:move_finished", "fsync@:move_finished")
 
 
+STRANDED_S = 30
+"""What is stranded waits until the harness gives up, after 40 s; this is no measure of speed."""
+
+
 def clean(play: Play, scenario: str, *faults: list[Any], **more: float) -> dict[str, Any]:
     """Play a case; its faults were injected, nothing was violated."""
     answer = play({"group": "kill", "scenario": scenario, "faults": list(faults), **more})
@@ -38,20 +42,20 @@ def test_ended_task_is_not_started_by_recovery(play: Play, site: str, fault: str
 def test_failed_write_of_a_retry_does_not_strand_it(play: Play) -> None:
     """A full disk at the moment a retry is settled costs a scan, not the attempt."""
     answer = clean(play, "retried", ["agent", 1, 1, "ENOSPC", "fsync@:settle"])
-    assert answer["seconds"] < 15
+    assert answer["seconds"] < STRANDED_S
 
 
 def test_failed_preparation_of_a_retry_does_not_strand_it(play: Play) -> None:
     """A full disk at the moment the second attempt is prepared costs a scan, not the attempt."""
     answer = clean(play, "retried", ["agent", 2, 1, "ENOSPC", "write@:prepare"])
-    assert answer["seconds"] < 15
+    assert answer["seconds"] < STRANDED_S
 
 
 def test_attempt_that_ran_though_its_launch_failed_is_judged(play: Play) -> None:
     """A launcher that reports a failure after it started the session costs no attempt beyond the policy."""
     answer = play({"group": "kill", "scenario": "launch-lies", "faults": []})
     assert answer["violations"] == [], answer["tail"]
-    assert answer["seconds"] < 30
+    assert answer["seconds"] < STRANDED_S
 
 
 @pytest.mark.parametrize("times", [1, -1])
@@ -60,7 +64,7 @@ def test_disk_that_fails_after_the_rename_makes_no_ghost(play: Play, site: str, 
     """A task that reached results/ is over, and nothing of it comes back in sessions/."""
     patience = {"patience_s": 1.5} if times == -1 else {}
     answer = clean(play, "idempotent", ["agent", 1, times, "EIO", site], **patience)
-    assert answer["seconds"] < 15
+    assert answer["seconds"] < STRANDED_S
 
 
 def test_wrapper_ends_though_the_folder_cannot_be_made_durable(play: Play) -> None:
