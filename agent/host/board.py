@@ -19,7 +19,6 @@ from agent.host.runners import Busy
 from agent.host.schedule import Refuse, Settle
 from agent.host.settling import result_of, settle
 from agent.host.trouble import is_everybodys
-from agent.launchers import LAUNCHERS
 from spool.attempt import Phase
 from spool.claim import TASK, Claim, reclaim_result
 from spool.names import is_task_id
@@ -185,10 +184,7 @@ class Board:
 
     def launcher_problem(self) -> str | None:
         """Return why sessions cannot be started at all, or None."""
-        name = self._site.config.launcher
-        if name not in self._site.launchers:
-            self._site.launchers[name] = LAUNCHERS[name](self._site.workspace.root)
-        return self._site.launchers[name].available()
+        return self._site.launcher().available()
 
     def _join(self, session: Session) -> None:
         self.sessions[session.task_id] = session

@@ -78,9 +78,9 @@ class Site:
             config.allowed_uids,
         )
 
-    def launcher(self, task: AcceptedTask) -> Launcher:
+    def launcher(self, task: AcceptedTask | None = None) -> Launcher:
         """Return the launcher that a task asks for, or the configured one."""
-        name = task.launcher or self.config.launcher
+        name = (task.launcher if task else None) or self.config.launcher
         if name not in self.launchers:
             self.launchers[name] = LAUNCHERS[name](self.workspace.root)
         return self.launchers[name]

@@ -5,7 +5,6 @@ A field is never left out: what is not known is null.
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from spool.attempt import attempts_of
@@ -105,8 +104,3 @@ def _of_attempt(attempt: Attempt) -> dict[str, Any]:
         "exit": ended.model_dump(mode="json") if ended else None,
         "damage": damage,
     }
-
-
-def of_record(record: Any) -> dict[str, Any]:
-    """Return a frozen dataclass as an object."""
-    return asdict(record)

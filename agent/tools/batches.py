@@ -81,13 +81,6 @@ class Batches:
         """Return what a call came to; None when it has not succeeded yet."""
         return Done.read(self.file(number, "json"))
 
-    def all_done(self) -> tuple[Done, ...] | None:
-        """Return what every call came to; None while one is missing."""
-        plan = self.plan()
-        done = [self.done(number) for number in range(1, len(plan) + 1)]
-        found = tuple(record for record in done if record is not None)
-        return found if plan and len(found) == len(plan) else None
-
 
 def put_away(session: Path, attempt: Path) -> None:
     """Move the batches of a run that is past into its last attempt, so that the next run begins anew.
