@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from agent.host import log
+from agent import log
 from agent.host.budgets import Budgets
 from agent.host.claiming import CANCELLED, end_unstarted, proceed, refuse, take, take_and_end
 from agent.host.known import state_on_disk

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agent import log
 from agent.budget import Spent, begin_of, day_of, next_day
-from agent.host import log
 from agent.host.room import Closed
 from agent.host.waiting import utc
 from agent.spending import everything, of_records, of_result

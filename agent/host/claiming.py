@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from agent.host import log
+from agent import log
 from agent.host.intake import repeated
 from agent.host.known import place_of
 from spool.admit import Ready, look

@@ -6,7 +6,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from agent.host import log
+from agent import log
 from agent.host.retention import prune_now
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agent.host import log
+from agent import log
 from agent.host.known import place_of
 from agent.host.schedule import Waiting, WaitingIndex
 from agent.host.trouble import is_everybodys

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import agent.wrap
-from agent.host import log
+from agent import log
 from agent.host.outcome import conversation_after
 from agent.host.runners import Busy, User, choose, seed, where_is
 from agent.host.worktree import prepare_worktree

@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from pydantic import ValidationError
 
+from agent import log
 from agent.config import ConfigError, load
-from agent.host import log
 from agent.host.beat import Heart
 from agent.host.board import Board
 from agent.host.housekeeping import Housekeeping
 from agent.host.intake import Intake
-from agent.host.notify import Notifier, watchdog_interval_s
 from agent.host.outbox import Outbox
 from agent.host.reruns import RerunSearch
 from agent.host.schedule import WaitingIndex, plan
 from agent.host.site import no_room
-from agent.host.watch import Hint, Watch
 from agent.host.why import Whys
+from agent.notify import Notifier, watchdog_interval_s
 from agent.tools.registry import Registry
+from agent.watch import Hint, Watch
 from spool.names import WHY_SUFFIX, is_dropped_name
 from spool.records import DamagedError
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from agent import log
 from agent.config import load
-from agent.host import log
 from agent.host.beat import FILE
 from agent.host.loop import Loop
 from agent.host.site import Site

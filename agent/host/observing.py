@@ -11,7 +11,7 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from agent.host import log
+from agent import log
 from agent.proctree import Ending, Tree
 from agent.tools.adapters import adapter_of
 from spool.attempt import Phase

@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from agent.host import log
+from agent import log
 from spool.files import put_new, read_regular, remove
 from spool.names import new_ulid
 

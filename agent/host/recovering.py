@@ -11,7 +11,7 @@ import os
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from agent.host import log
+from agent import log
 from agent.host.beat import DEAD, read_beat
 from agent.host.claiming import Verdict, carry_on, end_unstarted, proceed
 from agent.host.reading import records_of

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from agent.host import log
+from agent import log
 from agent.host.room import Running
 from agent.host.schedule import Waiting
 from agent.launchers import LaunchError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from agent.host import log
+from agent import log
 from agent.host.outcome import is_parked, next_delay_s
 from agent.host.reading import records_of, report_of
 from agent.host.runners import remember

@@ -16,7 +16,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.host import log
+from agent import log
 from agent.tools.repository import GitError, git
 from spool.files import make_folder
 from spool.records import Record, Worktree

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 
-from agent.host import log
+from agent import log
 
 
 class Notifier:

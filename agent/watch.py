@@ -24,7 +24,7 @@ from watchdog.events import (
 from watchdog.observers import Observer
 from watchdog.observers.inotify_move_event_grouper import InotifyMoveEventGrouper
 
-from agent.host import log
+from agent import log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
