@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.metadata
 from typing import Final
 
 import click
 
-from agent.cli.command import Group
+from agent.cli.lazy import LazyGroup
 from agent.cli.place import Place
 
 COMMANDS: Final = {
@@ -33,35 +32,17 @@ COMMANDS: Final = {
     "health": ("agent.cli.health", "Show how this host is, and keep it as a log."),
     "doctor": ("agent.cli.doctor", "Check this machine and say what to do."),
     "tools": ("agent.cli.tools", "List the tools that tasks can name."),
+    "collab": ("agent.cli.collab", "Ask several models one question, each in its role."),
     "agent": ("agent.cli.run_agent", "Run the agent of this host."),
     "completion": ("agent.cli.completion", "Print the completion script of a shell."),
 }
 """Name → module, in which the command has the same name with `_command` behind it, and its first sentence."""
 
 
-class LazyGroup(Group):
-    """Imports a command when it is called, not before."""
+class RootGroup(LazyGroup):
+    """All commands."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names in the table's order: by what a person does, not by alphabet."""
-        del ctx
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the command's module and return the command."""
-        del ctx
-        if cmd_name not in COMMANDS:
-            return None
-        module = importlib.import_module(COMMANDS[cmd_name][0])
-        command = getattr(module, f"{cmd_name}_command")
-        assert isinstance(command, click.Command)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the table without importing what it names."""
-        del ctx
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, sentence) for name, (_, sentence) in COMMANDS.items()])
+    table = COMMANDS
 
 
 def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click
@@ -71,7 +52,7 @@ def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool
 
 
 @click.group(
-    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    cls=RootGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
 @click.option(
     "--workspace",

@@ -1,0 +1,38 @@
+"""`aispool collab`: the collaborative pipeline. Its help reads the table below and imports no command."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import click
+
+from agent.cli.lazy import LazyGroup
+
+COMMANDS: Final = {
+    "run": ("agent.cli.collab_run", "Ask several models one question."),
+    "show": ("agent.cli.collab_show", "Show a run: its steps, scores, commands and report."),
+}
+"""Name → module, in which the command has the name `NAME_command`, and its first sentence."""
+
+
+class CollabGroup(LazyGroup):
+    """The commands below `aispool collab`."""
+
+    table = COMMANDS
+
+
+@click.group(
+    "collab",
+    cls=CollabGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+def collab_command() -> None:
+    """Ask several models one question, each in its role.
+
+    A validator judges what they say, and code computes how far they agree and how far to trust it.
+
+    Examples:
+      aispool collab run "¿Por qué mi sistema está lento?"     ask, and follow it
+      aispool collab run --dry-run "why is my disk full?"      say who would answer, and ask nobody
+      aispool collab show ID                                   what came of it
+    """
