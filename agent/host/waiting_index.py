@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent.host.graph import cycles
+from agent.graph import cycles
 from agent.host.keyed_heap import KeyedHeap
 from agent.host.waiting import FAILED_STATES, Lane, Refuse, Settle, StateOf, Wait, Waiting, standing
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.host.graph import cycles
+from agent.graph import cycles
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
