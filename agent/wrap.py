@@ -188,7 +188,10 @@ def start_record(tool_pid: int, started_at: str) -> dict[str, Any]:
 
 def record_start(attempt: Path, child: Child, started_at: str) -> None:
     """Write `started`; when that fails the child is never released, and ends with us."""
-    put_new(attempt / "started", encode(start_record(child.pid, started_at)))
+    record = start_record(child.pid, started_at)
+    if record["tool_start_ticks"] is None:
+        raise CannotStartError("its process was killed before it began")
+    put_new(attempt / "started", encode(record))
 
 
 class ExitFile:

@@ -7,6 +7,7 @@ import os
 import pty
 import sys
 import termios
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -34,8 +35,9 @@ class Child:
     terminal: int | None
 
     def release(self) -> None:
-        """Let it run the tool."""
-        os.write(self.gate, b"!")
+        """Let it run the tool; one that was killed meanwhile is found gone, like any other."""
+        with suppress(BrokenPipeError):
+            os.write(self.gate, b"!")
         os.close(self.gate)
 
     def failure_text(self) -> str | None:

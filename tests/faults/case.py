@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from faults import checker
 from faults.scenarios import LOST, SCENARIOS, Scenario
-from faults.world import World
+from faults.world import CHILD_KILLED, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +51,9 @@ def play(base: Path, case: dict[str, Any]) -> dict[str, Any]:
         world.patience_s = case.get("patience_s", world.patience_s)
         scenario.play(world)
         world.impatient = False
+        if any(fault[0] == "wrapper" and fault[3] in CHILD_KILLED for fault in case["faults"]):
+            for task in world.history.tasks:
+                task.states += ("failed",)  # its tool was killed before it was one
         crash = [*checker.torn_files(world.root), *checker.crossed(world.root, world.history)]
         recoveries = world.recover(case.get("recoverer", scenario.recoverer))
         found = crash + world.findings()

@@ -41,6 +41,8 @@ def point_of(row: list[str]) -> Point:
     functions = [line.rpartition(":")[2].rpartition(".")[2] for line in lines]
     phase = next((name for name, among in PHASES if any(f in among for f in functions)), "loop")
     process = "agent in recovery" if role.startswith("recovery") else role
+    if role == "tmux":
+        return Point(role, "launch", "exec of the wrapper", fault)
     place = " < ".join(lines[:SITE_LINES]) or f"interpreter, on {kind_of_path(path)}"
     return Point(process, phase, f"{call} at {place}", fault)
 

@@ -8,7 +8,9 @@
  * first), size, kind of call.
  * The faults "trace" and "traceall" log every call and change nothing. SIGSTOP after a call: "stop".
  *
- * A child between fork and exec is another pid and is left alone.
+ * A child between fork and exec is another pid and is left alone, but for two faults at the call of fork:
+ * "kill-forked" ends the child at its first step, "kill-exec" at its exec. A vfork is played as a fork, so that
+ * both sides of it are seen. In tmux (role "tmux") only "kill-exec" counts, at each exec of a wrapper.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -28,9 +30,9 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { OPENR = 1, OPENW = 2, WRITE = 4, NAME = 8, FSYNC = 16, SPACE = 32, PROCESS = 64, PIPE = 128, READ = 256, WAIT = 512 };
+enum { OPENR = 1, OPENW = 2, WRITE = 4, NAME = 8, FSYNC = 16, SPACE = 32, PROCESS = 64, PIPE = 128, READ = 256, WAIT = 512, EXEC = 1024 };
 #define MUTATING (OPENW | WRITE | NAME | FSYNC | SPACE | PROCESS | PIPE | WAIT)
-enum { PASS, ERROR, KILL_BEFORE, KILL_AFTER, KILL_MID, SHORT, STOP_AFTER, TRACE };
+enum { PASS, ERROR, KILL_BEFORE, KILL_AFTER, KILL_MID, KILL_FORKED, KILL_EXEC, SHORT, STOP_AFTER, TRACE };
 
 typedef struct {
     long first, times, seen;
@@ -39,7 +41,7 @@ typedef struct {
 } Entry;
 
 static Entry entries[32];
-static int entry_count, armed_pid, log_fd = -1;
+static int entry_count, armed_pid, doomed, in_tmux, log_fd = -1;
 static char role[32], log_path[4096];
 static __thread int busy;
 
@@ -48,6 +50,8 @@ static const Known known[] = {
     {"kill-before", KILL_BEFORE, 0, MUTATING, 0},
     {"kill-after", KILL_AFTER, 0, MUTATING, 0},
     {"kill-mid", KILL_MID, 0, WRITE, 0},
+    {"kill-forked", KILL_FORKED, 0, PROCESS, 0},
+    {"kill-exec", KILL_EXEC, 0, PROCESS | EXEC, 0},
     {"stop", STOP_AFTER, 0, MUTATING, 1},
     {"ENOSPC", ERROR, ENOSPC, OPENW | WRITE | NAME | SPACE | FSYNC, 1},
     {"EDQUOT", ERROR, EDQUOT, OPENW | WRITE | NAME | SPACE | FSYNC, 1},
@@ -117,6 +121,12 @@ __attribute__((constructor)) static void begin(void) {
     if (fd >= 0) syscall(SYS_close, fd);
     if (size <= 0) return;
     text[size] = 0;
+    char *program = strrchr(text, '/');
+    if (!strcmp(program ? program + 1 : text, "tmux")) {
+        aispool_fault_arm("tmux");
+        armed_pid = 0, in_tmux = entry_count > 0;
+        return;
+    }
     /* python -I -S /…/agent/wrap.py ATTEMPT */
     char *word = text;
     for (int i = 0; i < 3 && word < text + size; i++) word += strlen(word) + 1;
@@ -415,13 +425,37 @@ int pipe2(int fds[2], int flags) {
 }
 int pipe(int fds[2]) { return pipe2(fds, 0); }
 
-pid_t fork(void) {
+static pid_t fork_of(const char *call) {
     static pid_t (*real)(void);
     if (!real) real = dlsym(RTLD_NEXT, "fork");
-    GUARD("fork", PROCESS, "", 0, -1)
+    GUARD(call, PROCESS, "", 0, -1)
     pid_t pid = real();
-    if (pid != 0 && answer != PASS) after(answer);
+    if (pid == 0) {
+        if (answer == KILL_FORKED) die();
+        doomed = answer == KILL_EXEC;
+    } else if (answer != PASS) {
+        after(answer);
+    }
     return pid;
+}
+pid_t fork(void) { return fork_of("fork"); }
+pid_t vfork(void) { return fork_of("vfork"); }
+
+int execve(const char *path, char *const argv[], char *const envp[]) {
+    if (doomed) die();
+    return syscall(SYS_execve, path, argv, envp);
+}
+int execv(const char *path, char *const argv[]) { return execve(path, argv, environ); }
+int execvp(const char *file, char *const argv[]) {
+    static int (*real)(const char *, char *const[]);
+    if (!real) real = dlsym(RTLD_NEXT, "execvp");
+    if (in_tmux) { /* so it starts what a session is for; what it runs besides it starts by execv */
+        armed_pid = syscall(SYS_getpid);
+        doomed = decide("exec", EXEC, file, 0) == KILL_EXEC;
+        armed_pid = 0;
+    }
+    if (doomed) die();
+    return real(file, argv);
 }
 pid_t waitpid(pid_t pid, int *status, int options) {
     static pid_t (*real)(pid_t, int *, int);

@@ -7,6 +7,7 @@ import random
 from typing import Any
 
 from faults.scenarios import SCENARIOS
+from faults.world import CHILD_KILLED
 
 MUTATING = 2 | 4 | 8 | 16 | 32 | 64 | 128 | 512
 WRITE = 4
@@ -14,6 +15,8 @@ KINDS = {
     "kill-before": MUTATING,
     "kill-after": MUTATING,
     "kill-mid": WRITE,
+    "kill-forked": 64,
+    "kill-exec": 64,
     "ENOSPC": 2 | 4 | 8 | 16 | 32,
     "EDQUOT": 2 | 4 | 8 | 16 | 32,
     "EIO": 1 | 2 | 4 | 8 | 16 | 32 | 256,
@@ -23,6 +26,7 @@ KINDS = {
     "short-write": 4,
     "EAGAIN-fork": 64,
 }
+KILLS = tuple(fault for fault in KINDS if fault.startswith("kill"))
 ON_DISK = frozenset({"ENOSPC", "EDQUOT", "EIO", "EINTR", "fsync-EIO", "short-write"})
 ONCE_ONLY = frozenset({"EINTR", "EAGAIN-fork"})
 """Python repeats an interrupted call for ever, so from-then-on is no fault that can happen."""
@@ -56,20 +60,29 @@ def kill_cases(traces: dict[str, list[list[str]]], seed: int) -> list[dict[str, 
     cases = []
     often = Often(6)
     for name, trace in traces.items():
-        for fault in ("kill-before", "kill-after", "kill-mid"):
+        for fault in KILLS:
             for role, calls in counts(trace, fault).items():
                 for number in often.thinned(role, fault, calls):
                     first = [role, number, 1, fault]
-                    impatient = {"impatient": True} if role == "wrapper" and name != "idempotent" else {}
+                    waited = role == "wrapper" or (role == "agent" and fault in CHILD_KILLED)
+                    impatient = {"impatient": True} if waited and name != "idempotent" else {}
                     cases.append({"group": "kill", "scenario": name, "faults": [first]} | impatient)
-                    if fault == "kill-mid" or role.startswith("recovery"):
+                    if fault in {"kill-mid", *CHILD_KILLED} or role.startswith("recovery"):
                         continue
                     again = [
                         ["recovery1", draw.randint(8, 90), 1, draw.choice(("kill-before", "kill-after"))],
                         ["recovery2", draw.randint(8, 60), 1, draw.choice(("kill-before", "kill-after"))],
                     ]
                     cases.append({"group": "kill", "scenario": name, "faults": [first, *again]} | impatient)
+        if "wrapper" in {row[0] for row in trace}:
+            cases += [_wrapper_never_came(name, times) for times in (1, 2) if times == 1 or name == "plain"]
     return cases
+
+
+def _wrapper_never_came(name: str, times: int) -> dict[str, Any]:
+    """Kill the first children of tmux that are to become wrappers, between fork and exec."""
+    impatient = {} if name == "idempotent" else {"impatient": True}
+    return {"group": "kill", "scenario": name, "faults": [["tmux", 1, 1, "kill-exec"]] * times} | impatient
 
 
 def error_cases(traces: dict[str, list[list[str]]], _seed: int) -> list[dict[str, Any]]:
@@ -78,7 +91,7 @@ def error_cases(traces: dict[str, list[list[str]]], _seed: int) -> list[dict[str
     once, from_then = Often(2), Often(1)
     for name, trace in traces.items():
         for fault in KINDS:
-            if fault.startswith("kill"):
+            if fault in KILLS:
                 continue
             for role, calls in counts(trace, fault).items():
                 persistent = set() if fault in ONCE_ONLY else set(from_then.thinned(role, fault, calls))

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from agent.wrapper.child import launch
 from spool.refusal import Refusal
 from spool.reject import reject
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from faults.conftest import Play
 
     from spool.workspace import Workspace
@@ -70,6 +75,28 @@ def test_disk_that_fails_after_the_rename_makes_no_ghost(play: Play, site: str, 
 def test_wrapper_ends_though_the_folder_cannot_be_made_durable(play: Play) -> None:
     """A wrapper whose record stands under its name does not stay for the sake of an fsync."""
     clean(play, "idempotent", ["wrapper", 2, -1, "fsync-EIO", "fsync@ExitFile._put"], patience_s=3)
+
+
+def test_tool_killed_before_its_start_was_written_ends(play: Play) -> None:
+    """A child killed between fork and exec could not start; it damages no record."""
+    answer = play({"group": "kill", "scenario": "plain", "faults": [["wrapper", 1, 1, "kill-forked"]]})
+    assert answer["injected"]
+    assert answer["violations"] == [], answer["tail"]
+    assert answer["seconds"] < STRANDED_S
+
+
+def test_tool_killed_at_its_gate_is_waited_for(tmp_path: Path) -> None:
+    """A child killed after its record was written and before its release is found gone, by its signal."""
+    locks = [os.open(tmp_path / name, os.O_CREAT | os.O_RDWR) for name in ("wrap.lock", "tree.lock")]
+    intent = {"interactive": False, "stdin_file": None, "argv": ["/bin/true"], "cwd": "/", "setup_argv": None}
+    child = launch(intent, {}, *locks)
+    os.kill(child.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    child.release()
+    assert os.waitstatus_to_exitcode(os.waitpid(child.pid, 0)[1]) == -signal.SIGKILL
+    assert child.failure_text() is None
+    for descriptor in (child.pidfd, child.failure, *child.streams, *locks):
+        os.close(descriptor)
 
 
 def test_refusal_that_a_power_cut_broke_off_goes_on_after_the_reboot(workspace: Workspace) -> None:

@@ -36,6 +36,8 @@ reject_unparsable_after_s = 0.3
 reserve_bytes = 0
 allowed_paths = ["/"]
 """
+FATAL = frozenset({"kill-before", "kill-after", "kill-mid"})
+CHILD_KILLED = frozenset({"kill-forked", "kill-exec"})
 LEDGER_LINE = 'echo "$AISPOOL_ATTEMPT $$" >> "$LEDGER"; '
 
 
@@ -254,7 +256,10 @@ class World:
 
     def _wrapper_died(self) -> bool:
         rows = self.injected()
-        return any(row[0] == "wrapper" and not Path("/proc", row[1]).exists() for row in rows)
+        if any(row[0] == "agent" and row[2] in CHILD_KILLED for row in rows):
+            return True
+        wrappers = [row[1] for row in rows if row[0] == "tmux" or (row[0] == "wrapper" and row[2] in FATAL)]
+        return any(not Path("/proc", pid).exists() for pid in wrappers)
 
     # ---------------------------------------------------------------------------------------- the end
 
