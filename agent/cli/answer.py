@@ -1,12 +1,7 @@
-"""`aispool answer ID TEXT`: answer a tool that waits for a person, by one more file in its session.
-
-Each answer is a new file, whole or absent, under a number that nobody has: two people who answer at once
-both do, one after the other.
-"""
+"""`aispool answer ID TEXT`: answer a tool that waits for a person, by one more file in its session."""
 
 from __future__ import annotations
 
-import re
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,12 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from spool.view import View
-    from spool.workspace import Workspace
 
-FOLDER: Final = "answer"
-MAX_ANSWER_BYTES: Final = 1 << 20
 STDIN: Final = "-"
-_NUMBERED: Final = re.compile(r"(\d{1,9})\.txt")
 
 
 @command("answer")
@@ -52,8 +43,10 @@ def answer_command(place: Place, *, task_id: str, text: str | None, as_list: boo
     if text is None:
         _print_all(place, view, as_json=as_json)
         return
-    folder = _session(place.workspace, view)
-    path = drop_answer(folder, _content(text))
+    from spool.answers import answer_bytes, give_answer, session_of  # noqa: PLC0415 - as below
+    from spool.submit import ring  # noqa: PLC0415
+
+    path = give_answer(session_of(place.workspace, view), answer_bytes(_content(text)))
     if as_json:
         from agent.inspect.documents import document  # noqa: PLC0415 - `--help` needs none of it
 
@@ -63,84 +56,23 @@ def answer_command(place: Place, *, task_id: str, text: str | None, as_list: boo
     if view.state != "waiting_input":
         warning = f"{view.task_id} is {view.state} and asks nothing now: what it asks next gets this answer"
         click.echo(f"aispool: {warning}", err=True)
-    _ring(place.workspace, view.task_id)
-
-
-def _session(workspace: Workspace, view: View) -> Path:
-    """Return the folder of a task that is in session.
-
-    Raises:
-        InputError: it is not.
-    """
-    if view.place == "results":
-        raise InputError(f"{view.task_id} is over already: {view.state}")
-    if view.path.parent != workspace.sessions:
-        raise InputError(f"{view.task_id} has not started, so it asks nothing: it is {view.state}")
-    return view.path
+    ring(place.workspace, view.task_id)
 
 
 def _content(text: str) -> bytes:
-    """Return the answer's bytes, which end a line as `echo` ends one.
+    """Return what the person answers.
 
     Raises:
-        InputError: it is no text, too long, or standard input held nothing.
+        InputError: standard input held nothing.
     """
-    content = text.encode(errors="surrogateescape")
-    if text == STDIN:
-        content = sys.stdin.buffer.read(MAX_ANSWER_BYTES + 1)
-        if not content.strip():
-            raise InputError("standard input is empty: for an empty answer, give '' instead of -")
-    if len(content) > MAX_ANSWER_BYTES:
-        raise InputError(
-            f"the answer is longer than {MAX_ANSWER_BYTES} bytes: put it into a file and name it"
-        )
-    try:
-        content.decode()
-    except UnicodeDecodeError as error:
-        raise InputError(f"the answer is not UTF-8 at byte {error.start}: convert it first") from None
-    if b"\0" in content:
-        raise InputError("the answer holds a NUL character: take it out")
-    return content if content.endswith(b"\n") else content + b"\n"
+    from spool.answers import MAX_ANSWER_BYTES  # noqa: PLC0415
 
-
-def drop_answer(session: Path, content: bytes) -> Path:
-    """Put an answer behind those that are there, never in the place of one, and return its path.
-
-    Raises:
-        InputError: the session is gone.
-        OSError: nothing was dropped.
-    """
-    from spool.files import FOLDER_MODE, fsync_folder, put_new  # noqa: PLC0415 - `--help` needs none of it
-
-    folder = session / FOLDER
-    try:
-        # not with its parents: a session that has just ended must not come back as an empty folder
-        folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
-        fsync_folder(session)
-        while True:
-            number = max((number for number, _ in _numbered(folder)), default=0) + 1
-            path = folder / f"{number:03d}.txt"
-            try:
-                put_new(path, content)
-            except FileExistsError:
-                continue  # another answered in this moment: behind that one
-            return path
-    except FileNotFoundError:
-        raise InputError(f"{session.name} is no longer in session: `aispool show {session.name}`") from None
-
-
-def _numbered(folder: Path) -> list[tuple[int, Path]]:
-    try:
-        found = [(match, path) for path in folder.iterdir() if (match := _NUMBERED.fullmatch(path.name))]
-    except FileNotFoundError:
-        return []
-    return sorted((int(match[1]), path) for match, path in found)
-
-
-def _ring(workspace: Workspace, task_id: str) -> None:
-    from spool.submit import ring  # noqa: PLC0415
-
-    ring(workspace, task_id)
+    if text != STDIN:
+        return text.encode(errors="surrogateescape")
+    content = sys.stdin.buffer.read(MAX_ANSWER_BYTES + 1)
+    if not content.strip():
+        raise InputError("standard input is empty: for an empty answer, give '' instead of -")
+    return content
 
 
 def _print_all(place: Place, view: View, *, as_json: bool) -> None:
@@ -166,10 +98,11 @@ def _print_all(place: Place, view: View, *, as_json: bool) -> None:
 def _answers(folder: Path) -> Iterator[dict[str, Any]]:
     from datetime import UTC, datetime  # noqa: PLC0415
 
+    from spool.answers import MAX_ANSWER_BYTES, numbered_answers  # noqa: PLC0415
     from spool.files import read_regular  # noqa: PLC0415
     from spool.records import iso  # noqa: PLC0415
 
-    for _, path in _numbered(folder / FOLDER):
+    for _, path in numbered_answers(folder):
         try:
             text = read_regular(path, MAX_ANSWER_BYTES).decode(errors="replace")
             at = iso(datetime.fromtimestamp(path.lstat().st_mtime, UTC))

@@ -26,6 +26,7 @@ TOLD: Final = {
     "agent.launchers.base": "LaunchError",
     "spool.locks": "NameTakenError",
     "spool.records": "DamagedError",
+    "spool.requests": "RequestError",
     "spool.workspace": "WorkspaceError",
 }
 """Exceptions whose message is meant for the person; a module that was never loaded raised none."""

@@ -7,7 +7,6 @@ says that it is to be cancelled.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -90,12 +89,6 @@ def _cancel_retry(view: View) -> str:
 
 
 def _cancel_session(place: Place, view: View) -> str | None:
-    from spool.results import CANCEL  # noqa: PLC0415
-    from spool.submit import request, ring  # noqa: PLC0415
+    from spool.requests import ask_to_cancel  # noqa: PLC0415
 
-    try:
-        request(view.path / CANCEL)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    ring(place.workspace, view.task_id)
-    return f"{view.task_id}: asked to stop" if os.path.lexists(view.path / CANCEL) else None
+    return f"{view.task_id}: asked to stop" if ask_to_cancel(place.workspace, view.path) else None

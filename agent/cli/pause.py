@@ -63,17 +63,12 @@ def resume_command(place: Place, *, tool: str | None, group: str | None) -> None
 
 
 def _marker(place: Place, tool: str | None, group: str | None) -> tuple[Path, str]:
-    from spool.names import TASK_ID_RULE, is_task_id  # noqa: PLC0415
+    from spool.requests import pause_marker  # noqa: PLC0415
 
     if tool and group:
         raise click.UsageError("give --tool or --group, not both")
-    name = tool or group
-    if name is None:
-        return place.workspace.configs / "paused", "everything"
-    if not is_task_id(name):
-        raise InputError(f"{name!r} is not a name: use {TASK_ID_RULE}")
-    kind = "tool" if tool else "group"
-    return place.workspace.configs / f"paused.{kind}.{name}", f"{kind} {name}"
+    marker = pause_marker(place.workspace, tool, group)
+    return marker, f"tool {tool}" if tool else f"group {group}" if group else "everything"
 
 
 def _check_tool(place: Place, tool: str) -> None:

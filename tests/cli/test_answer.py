@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agent.cli.answer import MAX_ANSWER_BYTES, drop_answer
-from agent.cli.place import InputError
 from agent.cli.standing import clock
+from spool.answers import MAX_ANSWER_BYTES, give_answer
 from spool.records import State, utc_now
+from spool.requests import RequestError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,8 +93,8 @@ def test_only_a_session_can_be_answered(aispool: Run, workspace: Workspace, drop
 
 def test_a_session_that_ended_meanwhile_does_not_come_back(workspace: Workspace) -> None:
     """An answer that comes too late makes no folder in sessions/."""
-    with pytest.raises(InputError, match="no longer in session"):
-        drop_answer(workspace.sessions / "gone", b"yes\n")
+    with pytest.raises(RequestError, match="no longer in session"):
+        give_answer(workspace.sessions / "gone", b"yes\n")
     assert not (workspace.sessions / "gone").exists()
 
 
@@ -106,7 +106,7 @@ def test_answers_at_the_same_time_are_all_kept(running: Run) -> None:
     def answer(number: int) -> None:
         together.wait(30)
         for _ in range(5):
-            drop_answer(folder, b"%d\n" % number)
+            give_answer(folder, b"%d\n" % number)
 
     threads = [Thread(target=answer, args=(number,)) for number in range(8)]
     for thread in threads:

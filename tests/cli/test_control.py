@@ -284,7 +284,7 @@ def test_held_at_the_moment_it_is_claimed(
         claims.claim(workspace, name, path, "build")
         move_new(source, target)
 
-    monkeypatch.setattr("spool.exclusive.move_new", too_late)
+    monkeypatch.setattr("spool.requests.move_new", too_late)
     assert "was taken" in aispool("hold", "build", code=1).err
     assert list(workspace.held.iterdir()) == []
 
