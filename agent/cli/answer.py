@@ -85,7 +85,7 @@ def _print_all(place: Place, view: View, *, as_json: bool) -> None:
         print_json(document(place.workspace, **found))
         return
     from agent.cli.table import block  # noqa: PLC0415
-    from agent.inspect.sanitize import one_line  # noqa: PLC0415
+    from agent.sanitize import one_line  # noqa: PLC0415
 
     click.echo(f"{one_line(view.task_id)} is {view.state}: {one_line(view.reason)}")
     for line in block("question", question or "none"):

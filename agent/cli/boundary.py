@@ -72,7 +72,7 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _explain(error: Exception) -> int:
-    from agent.inspect.sanitize import plain  # noqa: PLC0415 - only an error pays for it
+    from agent.sanitize import plain  # noqa: PLC0415 - only an error pays for it
 
     sentence = told(error)
     if sentence is not None:

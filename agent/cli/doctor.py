@@ -40,7 +40,7 @@ def doctor_command(place: Place, *, as_json: bool) -> None:
 
 
 def _lines(findings: list[Finding]) -> Iterator[str]:
-    from agent.inspect.sanitize import one_line  # noqa: PLC0415
+    from agent.sanitize import one_line  # noqa: PLC0415
 
     width = max(len(finding.check) for finding in findings)
     for finding in findings:

@@ -121,7 +121,7 @@ def _moved(value: Any, staged: str, final: str) -> Any:
 
 
 def _lines(run: dict[str, Any]) -> Iterator[str]:
-    from agent.inspect.sanitize import one_line, plain  # noqa: PLC0415
+    from agent.sanitize import one_line, plain  # noqa: PLC0415
 
     output = run["output_to"]
     yield f"{'id':<12} {run['task_id']}"

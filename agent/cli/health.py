@@ -68,7 +68,7 @@ def _keep(place: Place, text: str) -> str:
 
 def _lines(health: Health) -> Iterator[str]:
     from agent.cli.table import size  # noqa: PLC0415
-    from agent.inspect.sanitize import one_line  # noqa: PLC0415
+    from agent.sanitize import one_line  # noqa: PLC0415
 
     yield f"Host {one_line(health.host)}, {health.checked_at}"
     yield "Problems: none" if not health.problems else "Problems:"
@@ -97,7 +97,7 @@ def _lines(health: Health) -> Iterator[str]:
 
 def _agents(health: Health) -> Iterator[str]:
     from agent.cli.table import span  # noqa: PLC0415
-    from agent.inspect.sanitize import one_line  # noqa: PLC0415
+    from agent.sanitize import one_line  # noqa: PLC0415
 
     yield "\n== Agents"
     for agent in health.agents:

@@ -28,7 +28,7 @@ def id_argument(*places: str) -> Callable[[Function], Function]:
 
 def _from(places: tuple[str, ...]) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
     def complete(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        from agent.inspect.sanitize import one_line  # noqa: PLC0415 - `--help` needs none of it
+        from agent.sanitize import one_line  # noqa: PLC0415 - `--help` needs none of it
 
         place = place_of(ctx)
         given = set(ctx.params.get("task_ids") or ())

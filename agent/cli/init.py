@@ -132,7 +132,7 @@ def _digest(content: bytes) -> str:
 
 
 def _tell(workspace: Workspace, changes: Changes, *, is_new: bool) -> None:
-    from agent.inspect.sanitize import one_line  # noqa: PLC0415
+    from agent.sanitize import one_line  # noqa: PLC0415
 
     root = one_line(workspace.root)
     click.echo(f"{'made' if is_new else 'up to date'}: {root}")

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from agent.cli.standing import standing
 from agent.cli.table import ago, span
-from agent.inspect.sanitize import one_line
+from agent.sanitize import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

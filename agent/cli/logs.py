@@ -78,7 +78,7 @@ def logs_command(
 def _print_document(place: Place, view: View, pieces: Iterable[bytes], *, raw: bool) -> None:
     """Print the lines as one document, whether there are any or not."""
     from agent.inspect.documents import document  # noqa: PLC0415
-    from agent.inspect.sanitize import Plain  # noqa: PLC0415
+    from agent.sanitize import Plain  # noqa: PLC0415
 
     if raw:
         text = b"".join(pieces).decode(errors="replace")
@@ -100,7 +100,7 @@ def _print_document(place: Place, view: View, pieces: Iterable[bytes], *, raw: b
 
 def _writer(*, raw: bool) -> Callable[[Iterable[bytes]], None]:
     """Return what prints pieces of a stream; an empty piece ends it."""
-    from agent.inspect.sanitize import Plain  # noqa: PLC0415
+    from agent.sanitize import Plain  # noqa: PLC0415
 
     plain = Plain()
 

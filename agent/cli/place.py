@@ -26,7 +26,7 @@ class InputError(click.ClickException):
 
     def show(self, file: Any = None) -> None:
         """Print the message, each line behind our name."""
-        from agent.inspect.sanitize import plain  # noqa: PLC0415 - only an error pays for it
+        from agent.sanitize import plain  # noqa: PLC0415 - only an error pays for it
 
         for line in plain(self.format_message()).splitlines():
             click.echo(f"aispool: {line}", err=True, file=file)

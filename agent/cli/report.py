@@ -51,7 +51,7 @@ def report_command(place: Place, *, since: str, as_json: bool) -> None:
 
 
 def _lines(found: Report) -> Iterator[str]:
-    from agent.inspect.sanitize import one_line  # noqa: PLC0415
+    from agent.sanitize import one_line  # noqa: PLC0415
 
     local = found.since.astimezone()
     yield f"Since {local:%Y-%m-%d %H:%M} ({local:%Z})"
@@ -79,7 +79,7 @@ def _rejected(found: Report) -> Iterator[str]:
 
 def _host(host: HostReport) -> Iterator[str]:
     from agent.cli.table import rows, span  # noqa: PLC0415
-    from agent.inspect.sanitize import one_line  # noqa: PLC0415
+    from agent.sanitize import one_line  # noqa: PLC0415
 
     done = f"{host.succeeded} succeeded, {host.failed} failed, {host.cancelled} cancelled"
     yield f"{one_line(host.host)}: {done}, in {host.attempts} attempts"

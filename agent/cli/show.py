@@ -68,7 +68,7 @@ def _refusal(workspace: Workspace, name: str) -> dict[str, Any]:
 
 
 def _print_refusal(refusal: dict[str, Any]) -> None:
-    from agent.inspect.sanitize import one_line  # noqa: PLC0415
+    from agent.sanitize import one_line  # noqa: PLC0415
 
     where = refusal.get("where") or {}
     place = ", ".join(f"{name} {value}" for name, value in where.items() if value is not None)
@@ -87,7 +87,7 @@ def _print_refusal(refusal: dict[str, Any]) -> None:
 
 def _lines(view: View, found: dict[str, Any]) -> Iterator[str]:
     from agent.cli.table import block  # noqa: PLC0415
-    from agent.inspect.sanitize import one_line, plain  # noqa: PLC0415
+    from agent.sanitize import one_line, plain  # noqa: PLC0415
 
     for label, value in _fields(view, found):
         if value not in {None, ""}:

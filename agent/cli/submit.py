@@ -178,7 +178,7 @@ def _repeated(place: Place, drafts: list[Draft]) -> list[str]:
 def _drop(place: Place, drafts: list[Draft], attach: tuple[Path, ...], *, wait: bool, as_json: bool) -> None:
     from agent.inspect.agents import any_alive  # noqa: PLC0415
     from agent.inspect.documents import document  # noqa: PLC0415
-    from agent.inspect.sanitize import one_line  # noqa: PLC0415
+    from agent.sanitize import one_line  # noqa: PLC0415
     from spool.submit import drop  # noqa: PLC0415
 
     submitted = []

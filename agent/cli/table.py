@@ -7,7 +7,7 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from agent.inspect.sanitize import one_line, plain
+from agent.sanitize import one_line, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from agent.cli.table import block, span
-from agent.inspect.sanitize import one_line as text
-from agent.inspect.sanitize import plain
+from agent.sanitize import one_line as text
+from agent.sanitize import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

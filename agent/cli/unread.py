@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from agent.config import ConfigError, load_or_defaults
-from agent.inspect.sanitize import one_line
+from agent.sanitize import one_line
 from agent.tools.registry import Registry
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from agent.inspect.documents import document
 from agent.inspect.follow import tail
 from agent.inspect.processes import Process, Tally, largest, of_session, tally
 from agent.inspect.queue import counts, has_waiting, pauses
-from agent.inspect.sanitize import Plain
 from agent.inspect.terminals import ai_work_sessions
+from agent.sanitize import Plain
 from spool.records import iso
 from spool.view import View, in_session, rejected
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.inspect.sanitize import Plain, one_line, plain
+from agent.sanitize import Plain, one_line, plain
 
 DANGEROUS = "\x1b\x07\x9b\x90\x9d\x7f\x00\x08\u202e\u2066\u200e\ud800"
 
