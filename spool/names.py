@@ -12,6 +12,7 @@ import re
 import time
 
 TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+MAX_ID_LENGTH = 100
 TASK_ID_RULE = "1 to 100 of the characters A-Z a-z 0-9 . _ - , the first one a letter or a digit"
 TASK_SUFFIX = ".json"
 FILES_SUFFIX = ".files"
@@ -40,10 +41,31 @@ def new_ulid(now_ms: int | None = None) -> str:
     return "".join(_CROCKFORD[value >> shift & 31] for shift in range(5 * (ULID_LENGTH - 1), -1, -5))
 
 
+def is_ulid(text: str) -> bool:
+    """Tell whether the text is a ULID as we write them."""
+    return len(text) == ULID_LENGTH and text[0] in "01234567" and set(text) <= set(_CROCKFORD)
+
+
 def given_id(stem: str) -> str:
     """Make an id for a task that brought none: the readable part of its file's stem, and a ULID."""
     readable = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._")
     return f"{readable[: 99 - ULID_LENGTH] or 'task'}-{new_ulid()}"
+
+
+def child_id(task_id: str, suffix: str) -> str:
+    """Return the id of a task that exists for the sake of another, always the same: `ID.SUFFIX`.
+
+    One too long for an id is cut, and told apart by a digest.
+
+    Args:
+        task_id: the other's.
+        suffix: short, of the characters of an id.
+    """
+    name = f"{task_id}.{suffix}"
+    if is_task_id(name):
+        return name
+    digest = hashlib.sha256(task_id.encode()).hexdigest()[:12]
+    return f"{task_id[: MAX_ID_LENGTH - len(suffix) - len(digest) - 2]}-{digest}.{suffix}"
 
 
 def is_dropped_name(name: str) -> bool:

@@ -6,15 +6,13 @@ and doing the same thing twice changes nothing.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from spool.exclusive import move_new
-from spool.files import read_regular
 from spool.names import FILES_SUFFIX, TASK_ID_RULE, WHY_SUFFIX, is_task_id, stem_of
-from spool.results import CANCEL, RESULT, RESUME, RETRY, read_result, read_task
+from spool.results import CANCEL, RESUME, RETRY, digest_of_result, read_result, read_task
 from spool.submit import request, ring
 
 if TYPE_CHECKING:
@@ -129,15 +127,6 @@ def ask_to_retry(workspace: Workspace, view: View, *, resume: bool, sha256: str 
     except FileNotFoundError:
         raise RequestError(f"{task_id} was pruned, or is run again already: see `aispool ls`") from None
     ring(workspace, task_id)
-
-
-def digest_of_result(folder: Path) -> str:
-    """Return the SHA-256 of a folder's result.json, which tells one run's result from another's.
-
-    Raises:
-        OSError: there is none that can be read.
-    """
-    return hashlib.sha256(read_regular(folder / RESULT)).hexdigest()
 
 
 def pause_marker(workspace: Workspace, tool: str | None, group: str | None) -> Path:

@@ -7,6 +7,7 @@ folder goes, so that a repeated delivery of its id is still a duplicate.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from contextlib import suppress
@@ -17,6 +18,7 @@ from pydantic import ValidationError
 
 from spool.attempt import attempts_of
 from spool.claim import TASK
+from spool.enrol import is_enrolled, mark
 from spool.files import (
     NotRegularError,
     TooLargeError,
@@ -58,10 +60,35 @@ def finish(workspace: Workspace, folder: Path, result: Result) -> Path:
 def move_finished(workspace: Workspace, folder: Path) -> Path:
     """Move a folder that holds its result to results/."""
     target = workspace.results / folder.name
+    if marked := is_enrolled(workspace):
+        mark(workspace, folder.name, digest_of_result(folder))
     move(folder, target)
-    # only now: until it is in results/, the status says whose session it is
-    (target / STATUS).unlink(missing_ok=True)
+    finish_moving(workspace, target, marked=marked)
     return target
+
+
+def finish_moving(workspace: Workspace, folder: Path, *, marked: bool = False) -> None:
+    """Do what follows the move to results/; a status beside a result says that it is still to be done.
+
+    Args:
+        workspace: where.
+        folder: the result's.
+        marked: it was marked for the collector before it was moved.
+    """
+    # a collector may have come between the mark and the move
+    if not marked and is_enrolled(workspace):
+        mark(workspace, folder.name, digest_of_result(folder))
+    # only now: until it is in results/, the status says whose session it is
+    (folder / STATUS).unlink(missing_ok=True)
+
+
+def digest_of_result(folder: Path) -> str:
+    """Return the SHA-256 of a folder's result.json, which tells one run's result from another's.
+
+    Raises:
+        OSError: there is none that can be read.
+    """
+    return hashlib.sha256(read_regular(folder / RESULT)).hexdigest()
 
 
 def reopen(folder: Path) -> None:

@@ -1,7 +1,7 @@
-"""JSON Schemas of task, status and result, generated from the models: `python -m spool.schemas` writes them.
+"""JSON Schemas of task, status, result and control, generated from the models.
 
-They are for clients in other languages. What a schema cannot say (strict parsing, times as people write
-them) is in spool/README.md.
+`python -m spool.schemas` writes them. They are for clients in other languages. What a schema cannot say
+(strict parsing, times as people write them) is in spool/README.md.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spool.control import Control
 from spool.files import put
 from spool.names import TASK_ID
 from spool.records import Result, Status
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent / "schema"
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _ID = {"type": "string", "pattern": f"^{TASK_ID.pattern}$"}
+_ULID = "^[0-7][0-9A-HJKMNP-TV-Z]{25}$"
 _PRIORITY = {
     "anyOf": [
         {"enum": list(PRIORITIES)},
@@ -36,6 +38,7 @@ def schemas() -> dict[str, bytes]:
         "task.schema.json": _encoded(_task()),
         "status.schema.json": _encoded(_of(Status)),
         "result.schema.json": _encoded(_of(Result)),
+        "control.schema.json": _encoded(_control()),
     }
 
 
@@ -63,6 +66,15 @@ def _task() -> dict[str, Any]:
     ]
     # unknown fields are kept under metadata with a warning
     schema["additionalProperties"] = True
+    return {"$schema": _DRAFT, **schema}
+
+
+def _control() -> dict[str, Any]:
+    schema: dict[str, Any] = _plain(Control.model_json_schema(mode="serialization"))
+    fields = schema["properties"]
+    fields["id"]["pattern"] = fields["workspace_id"]["anyOf"][0]["pattern"] = _ULID
+    fields["task_id"]["anyOf"][0].update(_ID)
+    fields["collected"]["anyOf"][0]["propertyNames"] = _ID
     return {"$schema": _DRAFT, **schema}
 
 

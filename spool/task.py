@@ -25,7 +25,7 @@ from pydantic import (
     model_validator,
 )
 
-from spool.names import MAX_NAME_BYTES, TASK_ID_RULE, is_task_id
+from spool.names import MAX_NAME_BYTES, TASK_ID_RULE, is_task_id, is_ulid
 from spool.refusal import Refusal
 from spool.strictjson import StrictJSONError, parse_object, place_of
 
@@ -49,6 +49,12 @@ def _check_id(text: str) -> str:
 def _check_name(text: str) -> str:
     if not is_task_id(text):
         raise ValueError(f"{text[:120]!r} is not a name: use {TASK_ID_RULE}")
+    return text
+
+
+def _check_ulid(text: str) -> str:
+    if not is_ulid(text):
+        raise ValueError(f"{text[:40]!r} is not a ULID")
     return text
 
 
@@ -98,6 +104,7 @@ def _check_priority(value: object) -> int | str:
 
 TaskId = Annotated[StrictStr, AfterValidator(_check_id)]
 Name = Annotated[StrictStr, AfterValidator(_check_name)]
+Ulid = Annotated[StrictStr, AfterValidator(_check_ulid)]
 Input = Annotated[StrictStr, AfterValidator(_check_input)]
 Time = Annotated[datetime, BeforeValidator(parse_time)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
@@ -210,13 +217,13 @@ def parse_task(content: bytes) -> tuple[Task, tuple[str, ...]] | Refusal:
         raw = parse_object(content)
     except StrictJSONError as error:
         return Refusal(error.what, error.remedy, place=error.place, final=False)
-    if (problem := _unencodable(raw, "")) is not None:
+    if (problem := unencodable(raw, "")) is not None:
         return problem
     known, warnings = _set_unknown_aside(raw)
     try:
         return Task.model_validate(known), warnings
     except ValidationError as error:
-        return _refusal_of(error, content)
+        return refusal_of(error, content, Task)
 
 
 def _set_unknown_aside(raw: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -237,7 +244,7 @@ def _set_unknown_aside(raw: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, 
     return known, tuple(warnings)
 
 
-def _unencodable(value: object, where: str) -> Refusal | None:
+def unencodable(value: object, where: str) -> Refusal | None:
     """Find a string that no argument, file name or log could hold: NUL, or half a surrogate pair."""
     match value:
         case str():
@@ -251,26 +258,34 @@ def _unencodable(value: object, where: str) -> Refusal | None:
                 )
         case list():
             return next(
-                (p for i, item in enumerate(value) if (p := _unencodable(item, f"{where}[{i}]"))), None
+                (p for i, item in enumerate(value) if (p := unencodable(item, f"{where}[{i}]"))), None
             )
         case dict():
             for name, item in value.items():
-                problem = _unencodable(name, where) or _unencodable(item, f"{where}.{name}".lstrip("."))
+                problem = unencodable(name, where) or unencodable(item, f"{where}.{name}".lstrip("."))
                 if problem:
                     return problem
     return None
 
 
-def _refusal_of(error: ValidationError, content: bytes) -> Refusal:
-    """Put pydantic's findings into words for the file's writer."""
+def refusal_of(error: ValidationError, content: bytes, model: type[BaseModel], kind: str = "task") -> Refusal:
+    """Put pydantic's findings into words for the file's writer.
+
+    Args:
+        error: what pydantic found.
+        content: the file's bytes, for the place.
+        model: whose fields they are, to suggest the one that was meant.
+        kind: what the file is.
+    """
     findings = error.errors(include_url=False, include_input=False)
     fields = [_field_of(finding) for finding in findings]
     problems = [
-        f"{field or 'task'}: {_in_words(finding)}" for field, finding in zip(fields, findings, strict=True)
+        f"{field or kind}: {_in_words(finding, model)}"
+        for field, finding in zip(fields, findings, strict=True)
     ]
     return Refusal(
         "; ".join(problems[:5]),
-        f"mend the field {fields[0]!r}" if fields[0] else "mend the task",
+        f"mend the field {fields[0]!r}" if fields[0] else f"mend the {kind}",
         field=fields[0] or None,
         place=place_of(content, findings[0]["loc"] or tuple(fields[0].split("."))),
     )
@@ -296,10 +311,13 @@ def _field_of(finding: ErrorDetails) -> str:
     return ".".join(str(part)[:100] for part in finding["loc"] if part != "[key]")
 
 
-def _in_words(finding: ErrorDetails) -> str:
+_PARTS: dict[int | str, type[BaseModel]] = {"resources": Resources, "retry_policy": RetryPolicy}
+
+
+def _in_words(finding: ErrorDetails, model: type[BaseModel]) -> str:
     kind = finding["type"]
     if kind == "extra_forbidden":
-        model = Resources if finding["loc"][0] == "resources" else RetryPolicy
+        model = _PARTS.get(finding["loc"][0], model)
         close = difflib.get_close_matches(str(finding["loc"][-1]), model.model_fields, n=1)
         return "is not a known field" + (f": did you mean {close[0]!r}?" if close else "")
     message = finding["msg"].removeprefix("Value error, ").removeprefix(f"{_field_of(finding)} ")

@@ -70,6 +70,31 @@ class Workspace:
         return self.root / "scripts"
 
     @property
+    def inbox_tasks(self) -> Path:
+        """Tasks that a collector sends: ID.json, and ID.files/ before it."""
+        return self.root / "inbox" / "tasks"
+
+    @property
+    def inbox_control(self) -> Path:
+        """What a collector asks for: ULID.json."""
+        return self.root / "inbox" / "control"
+
+    @property
+    def delivered(self) -> Path:
+        """What came through the inbox, so that a repeated delivery is known for one."""
+        return self.root / "inbox" / ".done"
+
+    @property
+    def enrolment(self) -> Path:
+        """Says which collector holds copies of this workspace's results."""
+        return self.configs / "enrolled.json"
+
+    @property
+    def uncollected(self) -> Path:
+        """One small file for each result that the collector has not acknowledged yet."""
+        return self.root / "results" / ".uncollected"
+
+    @property
     def version_file(self) -> Path:
         """Holds the protocol's version."""
         return self.root / "VERSION"
@@ -82,6 +107,10 @@ class Workspace:
         """Return the folders of all agents that ever worked here."""
         with os.scandir(self.sessions) as entries:
             return sorted(Path(e.path) for e in entries if e.name.startswith(AGENT_PREFIX) and e.is_dir())
+
+    def inbox_folders(self) -> tuple[Path, ...]:
+        """Return the folders of the inbox; a workspace of an older version gets them from its agent."""
+        return (self.inbox_tasks, self.inbox_control, self.delivered / "tasks", self.delivered / "control")
 
     def folders(self) -> tuple[Path, ...]:
         """Return every folder that must exist."""
@@ -107,7 +136,7 @@ def create(root: Path) -> Workspace:
     workspace = Workspace(root)
     if workspace.version_file.exists():
         check_version(workspace)
-    for folder in workspace.folders():
+    for folder in (*workspace.folders(), *workspace.inbox_folders()):
         make_folder(folder)
     if not workspace.version_file.exists():
         try:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from spool.names import is_task_id
-from spool.results import RETRY, STATUS
+from spool.results import RETRY, STATUS, finish_moving
 
 if TYPE_CHECKING:
     from spool.workspace import Workspace
@@ -34,8 +34,10 @@ class RerunSearch:
             self._left = [name for name in os.listdir(self._workspace.results) if is_task_id(name)]
         names, self._left = self._left[-SLICE:], self._left[:-SLICE]
         for name in names:
-            with suppress(FileNotFoundError, NotADirectoryError):
-                (self._workspace.results / name / STATUS).unlink()
+            folder = self._workspace.results / name
+            if os.path.lexists(folder / STATUS):
+                with suppress(FileNotFoundError):  # taken to be run again, or pruned
+                    finish_moving(self._workspace, folder)
         return [name for name in names if is_asked(self._workspace, name)]
 
 
