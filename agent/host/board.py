@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from agent import log
 from agent.host.budgets import Budgets
 from agent.host.claiming import CANCELLED, end_unstarted, proceed, refuse, take, take_and_end
-from agent.host.known import state_on_disk
 from agent.host.launching import prepare, start
 from agent.host.limiting import limits_of
 from agent.host.observing import observe
@@ -21,6 +20,7 @@ from agent.host.settling import result_of, settle
 from agent.host.trouble import is_everybodys
 from spool.attempt import Phase
 from spool.claim import TASK, Claim, reclaim_result
+from spool.known import state_on_disk
 from spool.names import is_task_id
 from spool.records import DamagedError, Result, State
 from spool.refusal import Refusal

@@ -11,12 +11,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from agent import log
-from agent.host.intake import repeated
-from agent.host.known import place_of
 from spool.admit import Ready, look
 from spool.attempt import attempts_of
 from spool.claim import TASK, Claim, bring_files, claim, discard, give_back, publish, was_over
 from spool.files import move, put, remove
+from spool.known import place_of, repeated
 from spool.records import DamagedError, Result, State, Status
 from spool.refusal import Refusal
 from spool.reject import reject

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent import log
-from agent.host.known import place_of
 from agent.host.schedule import Waiting, WaitingIndex
 from agent.host.trouble import is_everybodys
 from spool.admit import NotYet, Ready, Sight, Signature, Verdict, give_up_waiting, look
 from spool.files import put
+from spool.known import place_of, repeated
 from spool.names import FILES_SUFFIX, ULID_LENGTH, WHY_SUFFIX, given_id, is_dropped_name, stem_of
 from spool.records import State
 from spool.refusal import Refusal
@@ -282,15 +282,3 @@ class Intake:
         if files.is_symlink() or (files.exists() and not files.is_dir()):
             return Refusal(f"{files.name} is not a folder", "make it a folder that holds the input files")
         return None
-
-
-def repeated(task_id: str, first: str, *, same: bool) -> Refusal:
-    """Refuse an id that was used before."""
-    what = "was dropped before with the same content" if same else "is taken by a task with other content"
-    return Refusal(
-        f"the id {task_id} {what}, see {first}",
-        "leave out `task_id` for a task that is dropped again and again, or choose another id",
-        field="task_id",
-        task_id=task_id,
-        duplicate_of=first,
-    )

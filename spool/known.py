@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from spool.records import DamagedError
+from spool.refusal import Refusal
 from spool.results import places_of_session, read_result, read_task, read_tombstone
 
 if TYPE_CHECKING:
@@ -57,3 +58,15 @@ def state_on_disk(workspace: Workspace, task_id: str) -> str | None:
     except (DamagedError, OSError):
         return None
     return tombstone.state.value if tombstone else None
+
+
+def repeated(task_id: str, first: str, *, same: bool) -> Refusal:
+    """Refuse an id that was used before."""
+    what = "was dropped before with the same content" if same else "is taken by a task with other content"
+    return Refusal(
+        f"the id {task_id} {what}, see {first}",
+        "leave out `task_id` for a task that is dropped again and again, or choose another id",
+        field="task_id",
+        task_id=task_id,
+        duplicate_of=first,
+    )
