@@ -28,9 +28,10 @@ from pydantic import (
 )
 
 from agent.budget import Budget  # noqa: TC001 - pydantic reads the annotations
+from agent.collector import CollectorOptions
 from agent.mistakes import in_words
+from agent.quantities import Bytes, Count, Days, Duration, Name, Slots, SomeBytes  # noqa: TC001 - pydantic reads them
 from spool.files import read_regular
-from spool.names import TASK_ID_RULE, is_task_id
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,25 +72,10 @@ def host_name() -> str:
     return readable or "host"
 
 
-def _check_name(text: str) -> str:
-    if not is_task_id(text):
-        raise ValueError(f"{text[:120]!r} is not a name: use {TASK_ID_RULE}")
-    return text
-
-
 def _check_url(text: str) -> str:
     if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", text):
         raise ValueError("it is not a web address: write it like https://example.org/hook")
     return text
-
-
-Name = Annotated[StrictStr, AfterValidator(_check_name)]
-Count = Annotated[StrictInt, Field(ge=1, le=1_000_000_000)]
-Slots = Annotated[StrictInt, Field(ge=1, le=10_000)]
-Bytes = Annotated[StrictInt, Field(ge=0, le=1 << 60)]
-SomeBytes = Annotated[StrictInt, Field(ge=1024, le=1 << 60)]
-Duration = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0, le=366 * 86400)]
-Days = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0, le=36_500)]
 
 
 class AgentConfig(BaseModel):
@@ -106,6 +92,7 @@ class AgentConfig(BaseModel):
         rate_limit_patience_s: a task waits for so long in all for the end of a rate limit or quota.
         quiet_s: a file without a read lease must not have changed for so long.
         budgets: what a day of work may cost, in all, of a tool, of a label.
+        collector: how other hosts are collected from, when a collector runs here.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
@@ -135,6 +122,7 @@ class AgentConfig(BaseModel):
     hook_timeout_s: Duration = 60.0
     budgets: tuple[Budget, ...] = ()
     rate_limit_patience_s: Duration = 86_400.0
+    collector: CollectorOptions = CollectorOptions()
 
     @field_validator("allowed_paths")
     @classmethod

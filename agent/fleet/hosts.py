@@ -20,8 +20,9 @@ from pydantic import (
     ValidationError,
 )
 
-from agent.config import ConfigError, Count, Name, Slots, config_error, read_toml
+from agent.config import ConfigError, config_error, read_toml
 from agent.fleet.layout import ANY
+from agent.quantities import Count, Name, Slots  # noqa: TC001 - pydantic reads them
 from spool.files import put, read_regular
 from spool.names import is_task_id
 

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictStr, ValidationError
 from pydantic import model_validator as whole
 
-from agent.config import ConfigError, Count, Duration, Name, config_error, merged, read_toml
+from agent.config import ConfigError, config_error, merged, read_toml
+from agent.quantities import Count, Duration, Name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
