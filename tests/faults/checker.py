@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 OVER = {"succeeded", "failed", "timed_out", "cancelled", "lost", "dependency_failed", "expired"}
+MARK = re.compile(rb"mark-[A-Za-z0-9._-]+")
 TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 RESULT_FIELDS = {
     *(
@@ -51,7 +52,7 @@ class Expected:
     """One task as the history has it.
 
     Args:
-        mark: a text that only this task holds.
+        mark: a text that only this task holds, of MARK's form.
         task_id: the id it asked for; None when the agent gives one.
         certain: the client was told that it was accepted, or put the whole file there itself.
         states: in which it may end.
@@ -153,18 +154,17 @@ def torn_files(root: Path) -> list[str]:
     return found
 
 
-def places_of(root: Path, mark: str) -> list[str]:
-    """Return every place in which a task with this mark lies."""
-    wanted = mark.encode()
-    found = []
+def places(root: Path) -> dict[str, list[str]]:
+    """Return mark → every place in which a task with this mark lies."""
+    found: dict[str, list[str]] = {}
     for folder in ("tasks", "tasks/held", "rejected"):
         for name in names(root / folder):
             path = root / folder / name
             elsewhere = name.startswith(".") or name.endswith(".error.json")
             if elsewhere or not path.is_file() or (folder != "rejected" and not name.endswith(".json")):
                 continue  # what has no name of a task is not there
-            if wanted in path.read_bytes():
-                found.append(f"{folder}/{name}")
+            for mark in _marks_in(path):
+                found.setdefault(mark, []).append(f"{folder}/{name}")
     for folder in (
         "sessions",
         "results",
@@ -172,30 +172,39 @@ def places_of(root: Path, mark: str) -> list[str]:
     ):
         for name in names(root / folder):
             path = root / folder / name
-            if TASK_ID.fullmatch(name) and path.is_dir() and _holds(path, wanted):
-                found.append(f"{folder}/{name}")
+            if TASK_ID.fullmatch(name) and path.is_dir():
+                for mark in _marks_of(path):
+                    found.setdefault(mark, []).append(f"{folder}/{name}")
     return found
 
 
-def _holds(folder: Path, wanted: bytes) -> bool:
+def _marks_of(folder: Path) -> set[str]:
     candidates = [folder / "task.json", *(folder / "source" / n for n in names(folder / "source"))]
-    for path in candidates:
-        try:
-            if wanted in path.read_bytes():
-                return True
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-            continue
-    return False
+    return {mark for path in candidates for mark in _marks_in(path)}
+
+
+def _marks_in(path: Path) -> set[str]:
+    try:
+        return {mark.decode() for mark in MARK.findall(path.read_bytes())}
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        return set()
 
 
 def crossed(root: Path, history: History) -> list[str]:
     """I1 at any moment: a certain task is in exactly one place, an uncertain one in at most one."""
+    return _crossed(root, history, places(root))
+
+
+def _crossed(root: Path, history: History, lies: dict[str, list[str]]) -> list[str]:
     found = []
     for task in history.tasks:
-        places = places_of(root, task.mark)
-        if len(places) > 1:
-            found.append(f"I1: {task.mark} is in {len(places)} places: {', '.join(places)}")
-        elif not places and task.certain and not task.pruned:
+        here = lies.get(task.mark, [])
+        if len(here) > 1:
+            found.append(f"I1: {task.mark} is in {len(here)} places: {', '.join(here)}")
+        elif not here and task.pruned:
+            if not (root / "results" / ".tombstones" / str(task.task_id)).exists():
+                found.append(f"I1: {task.mark} was pruned without a tombstone")
+        elif not here and task.certain:
             found.append(f"I1: {task.mark} is nowhere")
     return found
 
@@ -205,14 +214,24 @@ def crossed(root: Path, history: History) -> list[str]:
 
 def check(root: Path, ledger: Path, history: History) -> list[str]:
     """Return every violation in a workspace that has come to rest."""
-    found = [*torn_files(root), *crossed(root, history)]
+    lies = places(root)
+    found = [*torn_files(root), *_crossed(root, history, lies)]
     lines = read_ledger(ledger)
     found += ran_twice(lines)
+    ran = by_task(lines)
     for task in history.tasks:
-        found += _check_task(root, lines, task)
+        found += _check_task(root, ran, task, lies.get(task.mark, []))
     uncertain = {task.task_id for task in history.tasks if not task.certain}
     found += left_behind(root, uncertain)
     found += leaked(root, history.secrets)
+    return found
+
+
+def by_task(lines: list[Line]) -> dict[str, list[Line]]:
+    """Sort the runs by whose they were."""
+    found: dict[str, list[Line]] = {}
+    for line in lines:
+        found.setdefault(line.task_id, []).append(line)
     return found
 
 
@@ -226,11 +245,10 @@ def ran_twice(lines: list[Line]) -> list[str]:
     ]
 
 
-def _check_task(root: Path, lines: list[Line], task: Expected) -> list[str]:
-    places = places_of(root, task.mark)
-    if len(places) != 1:
+def _check_task(root: Path, ran: dict[str, list[Line]], task: Expected, lies: list[str]) -> list[str]:
+    if len(lies) != 1:
         return []  # said already
-    place = places[0]
+    place = lies[0]
     if task.refused:
         return _check_refused(root, place, task)
     if not place.startswith("results/"):
@@ -238,11 +256,18 @@ def _check_task(root: Path, lines: list[Line], task: Expected) -> list[str]:
     folder = root / place
     if task.task_id is not None and folder.name != task.task_id:
         return [f"I1: {task.mark} asked for the id {task.task_id} and got {folder.name}"]
-    return [
-        *_check_result(folder, task),
-        *_check_attempts(folder, [line for line in lines if line.task_id == folder.name], task),
-        *_check_bytes(folder, task),
-    ]
+    return check_over(folder, ran.get(folder.name, []), task)
+
+
+def check_over(folder: Path, lines: list[Line], task: Expected) -> list[str]:
+    """Return what is wrong with one task that is over.
+
+    Args:
+        folder: its result's.
+        lines: its runs.
+        task: what was asked for.
+    """
+    return [*_check_result(folder, task), *_check_attempts(folder, lines, task), *_check_bytes(folder, task)]
 
 
 def _check_refused(root: Path, place: str, task: Expected) -> list[str]:

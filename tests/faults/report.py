@@ -82,6 +82,7 @@ def write(state: Path, target: Path, titles: dict[str, str], *, seed: int) -> No
         *_by(all_points, "phase", "Points by phase"),
         *_by(all_points, "fault", "Points by fault"),
         *_violations(violated),
+        *_notes(by_group, titles),
     ]
     notes = target.with_name("NOTES.md")
     if notes.exists():
@@ -93,6 +94,15 @@ def _by(points: set[Point], name: str, title: str) -> list[str]:
     counted = Counter(getattr(point, name) for point in points)
     line = " · ".join(f"{key} {number}" for key, number in counted.most_common())
     return [f"{title}: {line}", ""]
+
+
+def _notes(by_group: dict[str, list[dict[str, Any]]], titles: dict[str, str]) -> list[str]:
+    """Return what the long cases measured."""
+    lines = []
+    for name, title in titles.items():
+        for answer in by_group.get(name, []):
+            lines += [f"- {title.partition(' ')[2]}: {note}" for note in answer.get("notes", [])]
+    return ["## Measured", "", *lines, ""] if lines else []
 
 
 def _violations(violated: list[dict[str, Any]]) -> list[str]:

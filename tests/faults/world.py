@@ -36,7 +36,6 @@ reject_unparsable_after_s = 0.3
 reserve_bytes = 0
 allowed_paths = ["/"]
 """
-FATAL = frozenset({"kill-before", "kill-after", "kill-mid"})
 CHILD_KILLED = frozenset({"kill-forked", "kill-exec"})
 LEDGER_LINE = 'echo "$AISPOOL_ATTEMPT $$" >> "$LEDGER"; '
 
@@ -258,7 +257,9 @@ class World:
         rows = self.injected()
         if any(row[0] == "agent" and row[2] in CHILD_KILLED for row in rows):
             return True
-        wrappers = [row[1] for row in rows if row[0] == "tmux" or (row[0] == "wrapper" and row[2] in FATAL)]
+        wrappers = [
+            row[1] for row in rows if row[0] == "tmux" or (row[0] == "wrapper" and row[2] not in CHILD_KILLED)
+        ]
         return any(not Path("/proc", pid).exists() for pid in wrappers)
 
     # ---------------------------------------------------------------------------------------- the end

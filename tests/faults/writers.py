@@ -3,6 +3,7 @@
 A file that was cut off is refused, untouched, or not there; one that is whole runs once. All offsets of one
 writer are one point. The real programs run: cat, cp, mv across disks, dd, `scp -t` (what `scp -O`
 starts on the far side), sftp and scp by their SFTP server, rsync, `sed -i`; an in-place editor is played.
+Over the network scp, scp -O, sftp and rsync go through a real sshd, and either side of the connection dies.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 
-from faults import checker
+from faults import checker, sshd
 from faults.checker import Expected
 from faults.scenarios import script
 from faults.world import World
@@ -28,8 +29,13 @@ STREAMS = ("cat", "cp", "dd", "tee", "scp-O", "editor")
 """Fed byte by byte through a pipe, then killed."""
 TRANSFERS = ("rsync", "rsync-partial", "rsync-inplace", "sftp", "scp", "sed-i", "mv")
 """Killed at some moment in the middle of a large file."""
+REMOTE = ("scp by ssh", "scp-O by ssh", "sftp by ssh", "rsync by ssh", "rsync-partial by ssh")
+"""Killed when a part of a large file has arrived."""
+PARTS = 6
+PROGRESS_LIMIT_S = 60.0
 SFTP_SERVER = "/usr/lib/openssh/sftp-server"
 BATCH = 30
+BIG_BYTES = 3_000_000
 
 
 def cases(_traces: object, seed: int) -> list[dict[str, Any]]:
@@ -46,6 +52,13 @@ def cases(_traces: object, seed: int) -> list[dict[str, Any]]:
         ]
     found += [{"group": "writer", "writer": "stalled", "hold_s": s} for s in (1.0, 61.0)]
     found += [{"group": "writer", "writer": "rewriting", "round": n} for n in range(10)]
+    if sshd.program() is not None:
+        found += [
+            {"group": "writer", "writer": writer, "part": part, "dies": side}
+            for writer in REMOTE
+            for part in range(PARTS)
+            for side in ("client", "server")
+        ]
     if os.geteuid() == 0:
         found += [{"group": "writer", "writer": "full-disk", "program": p} for p in ("cat", "cp", "dd")]
     return found
@@ -69,12 +82,12 @@ def play(base: Path, case: dict[str, Any]) -> dict[str, Any]:
             faults = len(case["offsets"])
         else:
             faults = 1
-            {"stalled": _stalled, "rewriting": _rewriting, "full-disk": _full_disk}.get(writer, _transfer)(
-                world, case
-            )
+            plays = {"stalled": _stalled, "rewriting": _rewriting, "full-disk": _full_disk}
+            plays.get(writer, _remote if writer in REMOTE else _transfer)(world, case)
         world.recover()
         found = world.findings()
-        points = [(writer, "write", "cut off at a byte" if writer in STREAMS else "in the middle", "kill")]
+        site = "cut off at a byte" if writer in STREAMS else "in the middle"
+        points = [(writer, "write", site, f"kill {case['dies']}" if "dies" in case else "kill")]
         return {
             "points": points,
             "faults": faults,
@@ -135,7 +148,7 @@ def _cut_stream(world: World, writer: str, name: str, offset: int) -> None:
 
 def _transfer(world: World, case: dict[str, Any]) -> None:
     name = "big"
-    whole = task_bytes(name, 3_000_000)
+    whole = task_bytes(name, BIG_BYTES)
     source = world.base / "big.json"
     source.write_bytes(whole)
     tasks = world.root / "tasks"
@@ -168,15 +181,71 @@ def _transfer(world: World, case: dict[str, Any]) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL if writer != "rsync-partial" else signal.SIGTERM)
     time.sleep(0.2)
+    _account(world, agent, target, whole, certain=writer == "sed-i")
+
+
+def _account(world: World, agent: tuple[int, Path], target: Path, whole: bytes, *, certain: bool) -> None:
+    """Stop the agent, and tell the history what lies there, or that it may lie anywhere by now."""
     os.kill(agent[0], signal.SIGTERM)
     world.wait(*agent)
-    if writer == "sed-i" or not checker.names(tasks) or not target.exists():
-        # it may be anywhere by now; if it ran, it was whole
-        world.history.tasks.append(Expected(f"mark-{name}-", name, certain=writer == "sed-i", content=whole))
+    if certain or not target.exists():
+        # if it ran, it was whole
+        world.history.tasks.append(Expected("mark-big-", "big", certain=certain, content=whole))
         if (world.root / "rejected" / "big.json").exists():
-            world.history.tasks[-1] = Expected(f"mark-{name}-", refused=True, certain=False)
+            world.history.tasks[-1] = Expected("mark-big-", refused=True, certain=False)
     else:
-        _expect(world, name, target, whole)
+        _expect(world, "big", target, whole)
+
+
+def _remote(world: World, case: dict[str, Any]) -> None:
+    """A transfer through sshd; one side dies when a part of the file has arrived."""
+    whole = task_bytes("big", BIG_BYTES)
+    source = world.base / "big.json"
+    source.write_bytes(whole)
+    tasks = world.root / "tasks"
+    target = tasks / "big.json"
+    batch = world.base / "batch"
+    batch.write_text(f"put {source} {target}\n")
+    agent = world.start("agent", "agent", "--name", "A")
+    with sshd.sshd(world.base / "ssh") as server:
+        options, place = [*server.options], f"127.0.0.1:{target}"
+        rsync = ["rsync", "--bwlimit=8000", "-e", f"ssh {' '.join(options)}"]
+        command = {
+            "scp by ssh": ["scp", "-q", "-l", "64000", *options, str(source), place],
+            "scp-O by ssh": ["scp", "-O", "-q", "-l", "64000", *options, str(source), place],
+            "sftp by ssh": ["sftp", "-q", "-l", "64000", *options, "-b", str(batch), "127.0.0.1"],
+            "rsync by ssh": [*rsync, str(source), place],
+            "rsync-partial by ssh": [*rsync, "--partial", str(source), place],
+        }[case["writer"]]
+        with subprocess.Popen(
+            command,
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as process:
+            wanted = len(whole) * case["part"] // PARTS
+            arrived = world.until(lambda: _arrived(tasks) >= wanted, PROGRESS_LIMIT_S)
+            if not arrived and process.poll() is None:
+                world.torn.append(f"harness: {case['writer']} does not come forward")
+            if case["dies"] == "server":
+                server.cut()
+            else:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+        if not world.until(lambda: not server.sessions(), PROGRESS_LIMIT_S):
+            world.torn.append("harness: sshd's sessions do not end")
+        _account(world, agent, target, whole, certain=False)
+
+
+def _arrived(tasks: Path) -> int:
+    """Return how much of the file is there, under its own or a temporary name; -1 before there is any."""
+    sizes = [-1]
+    for name in checker.names(tasks):
+        if "big.json" in name and not name.endswith(".why"):
+            with contextlib.suppress(FileNotFoundError):
+                sizes.append((tasks / name).stat().st_size)
+    return max(sizes)
 
 
 def _on_other_disk(source: Path) -> str:
