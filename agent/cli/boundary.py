@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 INPUT, BUG, INTERRUPTED, READER_GONE = 1, 3, 130, 141
 
 TOLD: Final = {
+    "agent.audit.line": "AuditError",
     "agent.config": "ConfigError",
     "agent.launchers.base": "LaunchError",
     "spool.locks": "NameTakenError",
