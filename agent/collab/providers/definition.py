@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, S
 from pydantic import model_validator as whole
 
 from agent.config import ConfigError, config_error, merged, read_toml
-from agent.quantities import Count, Duration, Name
+from agent.quantities import Count, Duration, Name  # noqa: TC001 - pydantic reads the annotations
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
