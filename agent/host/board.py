@@ -14,6 +14,7 @@ from agent.host.limiting import limits_of
 from agent.host.observing import observe
 from agent.host.recovering import open_session, own_sessions, sessions_of_the_dead
 from agent.host.reruns import is_asked
+from agent.host.reviewing import ask_for_reviews, intend_review
 from agent.host.runners import Busy
 from agent.host.schedule import Refuse, Settle
 from agent.host.settling import result_of, settle
@@ -28,7 +29,7 @@ from spool.results import finish
 
 if TYPE_CHECKING:
     from agent.config import AgentConfig
-    from agent.host.intake import Intake
+    from agent.host.intake import Dropped, Intake
     from agent.host.outbox import Outbox
     from agent.host.room import Limits
     from agent.host.schedule import WaitingIndex
@@ -76,6 +77,7 @@ class Board:
             self._join(session)
         for session in list(self.sessions.values()):
             self._step(session)
+        ask_for_reviews(self._site, self._site.folder)
 
     def observe_active(self) -> None:
         """Look at the sessions in which something may have happened by itself."""
@@ -150,11 +152,22 @@ class Board:
             refusal = Refusal(what, remedy, field="dependencies", task_id=decision.task_id)
             self._intake.refuse(dropped.path, refusal)
             return True
-        take_and_end(self._site, dropped, State(decision.state), decision.reason)
-        self._intake.forget(dropped.path)
-        self._index.touch(decision.task_id)
-        self._announce(decision.task_id)
+        self._end_waiting(dropped, State(decision.state), decision.reason)
         return True
+
+    def cancel_waiting(self, task_id: str, reason: str) -> bool:
+        """End a waiting task because somebody asked for it; False when it does not wait any more."""
+        dropped = self._intake.get(task_id)
+        if dropped is None:
+            return False
+        self._end_waiting(dropped, State.CANCELLED, reason)
+        return state_on_disk(self._site.workspace, task_id) == State.CANCELLED
+
+    def _end_waiting(self, dropped: Dropped, state: State, reason: str) -> None:
+        take_and_end(self._site, dropped, state, reason)
+        self._intake.forget(dropped.path)
+        self._index.touch(dropped.task_id)
+        self._announce(dropped.task_id)
 
     def rerun(self, task_id: str) -> None:
         """Take a finished task back into session, because a person asked for it."""
@@ -272,7 +285,10 @@ class Board:
         if not session.told:
             self._outbox.add("on-finish", result.encoded())
             session.told = True  # finishing is tried again for as long as the disk fails
+        is_reviewed = intend_review(self._site, session.task, result)
         finish(self._site.workspace, session.folder, result)
+        if is_reviewed:
+            ask_for_reviews(self._site, self._site.folder)
         self._drop(session)
         log.info("task over", task_id=session.task_id, state=result.state, reason=result.reason)
 

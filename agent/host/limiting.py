@@ -40,6 +40,7 @@ def limits_of(
         slots=site.config.slots,
         tool_slots=capped(site.registry.slots(site.config), site.workspace),
         group_slots=site.config.slots_by_group,
+        slotless_tools=site.registry.slotless,
         paused=PAUSED in paused,
         paused_tools=_named(paused, "tool"),
         paused_groups=_named(paused, "group"),

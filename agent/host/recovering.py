@@ -15,6 +15,7 @@ from agent import log
 from agent.host.beat import DEAD, read_beat
 from agent.host.claiming import Verdict, carry_on, end_unstarted, proceed
 from agent.host.reading import records_of
+from agent.host.reviewing import ask_for_reviews
 from agent.host.session import Session
 from agent.host.trouble import is_everybodys
 from spool.attempt import attempts_of
@@ -64,6 +65,7 @@ def sessions_of_the_dead(site: Site) -> Iterator[Session]:
             continue
         try:
             yield from _take_all(site, folder, name)
+            ask_for_reviews(site, folder)
         finally:
             lock.release()
 

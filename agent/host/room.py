@@ -50,6 +50,7 @@ class Limits:
     """What this agent may start now.
 
     Args:
+        slotless_tools: tools whose tasks take none of this agent's slots: they wait for tasks that need one.
         parked_tools: tool → unix time before which no task of it starts, since its provider said so.
         closed: budgets that are used up.
         claim_blocked: a sentence when nothing may be claimed at all.
@@ -58,6 +59,7 @@ class Limits:
     slots: int
     tool_slots: Mapping[str, int] = field(default_factory=dict)
     group_slots: Mapping[str, int] = field(default_factory=dict)
+    slotless_tools: frozenset[str] = frozenset()
     paused: bool = False
     paused_tools: frozenset[str] = frozenset()
     paused_groups: frozenset[str] = frozenset()
@@ -105,12 +107,18 @@ class Limits:
             return (
                 f"it is for host {lane.host}; this agent is on {' or '.join(sorted(self.hosts)) or 'no host'}"
             )
-        for share in _shares(lane):
+        for share in self.shares_of(lane):
             slots = self.slots_of(share)
             if slots is not None and lane.weight > slots:
                 needs = f"needs {_slots(lane.weight)} but {share.owner} has {slots}"
                 return f"{needs}; raise slots or lower weight"
         return None
+
+    def shares_of(self, lane: Lane) -> tuple[Share, ...]:
+        """What a task of this lane takes from."""
+        shares = [] if lane.tool in self.slotless_tools else [_ALL]
+        shares.append(Share("tool", lane.tool))
+        return (*shares, Share("group", lane.group)) if lane.group is not None else tuple(shares)
 
     def slots_of(self, share: Share) -> int | None:
         """The limit of one share; None when it has none."""
@@ -147,23 +155,24 @@ class Room:
             if task.occupies_slot:
                 self.take(Lane(task.tool, task.group, max(1, task.weight), None))
 
-    @property
-    def is_closed(self) -> bool:
-        """Whether no task of any lane can start in this pass any more."""
+    def is_closed_to(self, lane: Lane) -> bool:
+        """Whether no task of this lane can start in this pass any more, as the agent has no slot for it."""
+        if lane.tool in self._limits.slotless_tools:
+            return False
         return self._used.get(_ALL, 0) >= self._limits.slots or _ALL in self._kept
 
     def take(self, lane: Lane) -> None:
         """One more task of this lane runs."""
-        for share in _shares(lane):
+        for share in self._limits.shares_of(lane):
             self._used[share] = self._used.get(share, 0) + lane.weight
 
     def lacks(self, lane: Lane) -> list[Share]:
         """What has too few free slots for a task of this lane."""
-        return [share for share in _shares(lane) if self._free(share) < lane.weight]
+        return [share for share in self._limits.shares_of(lane) if self._free(share) < lane.weight]
 
     def is_kept_from(self, lane: Lane) -> bool:
         """Whether an earlier task keeps something that this lane needs."""
-        return any(share in self._kept for share in _shares(lane))
+        return any(share in self._kept for share in self._limits.shares_of(lane))
 
     def keep(self, shares: Iterable[Share], task_id: str, weight: int) -> None:
         """Let nothing behind ``task_id`` take of these for the rest of the pass."""
@@ -172,7 +181,7 @@ class Room:
 
     def shortage(self, lane: Lane, task_id: str) -> str | None:
         """Why a ready task of this lane found no room; None when it would."""
-        for share in _shares(lane):
+        for share in self._limits.shares_of(lane):
             slots, free = self._limits.slots_of(share), self._free(share)
             of = "" if share == _ALL else f" of {share.owner}"
             first, weight = self._kept.get(share, (task_id, 0))
@@ -187,11 +196,6 @@ class Room:
     def _free(self, share: Share) -> float:
         slots = self._limits.slots_of(share)
         return float("inf") if slots is None else slots - self._used.get(share, 0)
-
-
-def _shares(lane: Lane) -> tuple[Share, ...]:
-    shares = (_ALL, Share("tool", lane.tool))
-    return shares if lane.group is None else (*shares, Share("group", lane.group))
 
 
 def _slots(count: int) -> str:

@@ -123,15 +123,19 @@ def _launches(
     index: WaitingIndex, limits: Limits, room: Room, known: StateOf, now_s: float
 ) -> Iterator[Launch]:
     """Merge the lanes in line order, leaving a lane once its first task finds no room."""
-    if room.is_closed or limits.paused:
+    if limits.paused:
         return
-    lines = {lane: heap.in_order() for lane, heap in index.lanes().items() if not limits.obstacle(lane)}
+    lines = {
+        lane: heap.in_order()
+        for lane, heap in index.lanes().items()
+        if not (room.is_closed_to(lane) or limits.obstacle(lane))
+    }
     heads = [(*next(line), lane) for lane, line in lines.items()]
     heapify(heads)
-    while heads and not room.is_closed:
+    while heads:
         _, task_id, lane = heads[0]
         task = index.get(task_id)
-        if room.is_kept_from(lane):
+        if room.is_closed_to(lane) or room.is_kept_from(lane):
             heappop(heads)
             continue
         if task and not index.standing(task, now_s, known):  # a dependency may have been taken back

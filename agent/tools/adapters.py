@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent.tools import aider, blackbox, claude, codex, crush, gemini, generic, opencode, qwen, shell
+from agent.tools import aider, blackbox, claude, codex, collab, crush, gemini, generic, opencode, qwen, shell
 from agent.tools.reading import Reading
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ ADAPTERS: dict[str, Adapter] = {
     "blackbox": blackbox,
     "claude": claude,
     "codex": codex,
+    "collab": collab,
     "crush": crush,
     "gemini": gemini,
     "generic": generic,

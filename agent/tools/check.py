@@ -72,8 +72,6 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 
 
 def _unsupported(task: Task) -> Refusal | None:
-    if task.review:
-        return Refusal("review is not supported by this version", "leave review out", field="review")
     if task.launcher is not None and task.launcher not in LAUNCHERS:
         return Refusal(
             f"the launcher {task.launcher} is not supported by this version",
@@ -109,6 +107,12 @@ def _command(tool: ToolDefinition, task: Task) -> Refusal | None:
     if tool.takes_command:
         if not task.command and "command" in tool.required_names:
             return Refusal(f"{tool.name} needs a command", "say what it is to run", field="command")
+        if task.command and tool.command_choices and task.command not in tool.command_choices:
+            return Refusal(
+                f"{tool.name} has no command {task.command[:100]!r}",
+                suggestion(task.command, tool.command_choices),
+                field="command",
+            )
         return None
     if not task.command or task.command in tool.commands:
         return None

@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from agent.config import Duration, Name, Slots, SomeBytes  # noqa: TC001 - pydantic reads the annotations
+from agent.quantities import Duration, Name, Slots, SomeBytes  # noqa: TC001 - pydantic reads the annotations
 from agent.tools import template
 from agent.tools.reading import Reading
 
@@ -38,7 +38,8 @@ OPTIONAL_NAMES = frozenset({"prompt", "model", "args"})
 """Parameters with a meaning of their own: empty where the task does not give them."""
 
 ADAPTER_NAMES = (
-    *("aider", "blackbox", "claude", "codex", "crush", "gemini", "generic", "opencode", "qwen", "shell"),
+    *("aider", "blackbox", "claude", "codex", "collab", "crush"),
+    *("gemini", "generic", "opencode", "qwen", "shell"),
 )
 """The modules that `agent.tools.adapters` holds; they are loaded only where a tool is prepared or read."""
 
@@ -149,6 +150,9 @@ class ToolDefinition(BaseModel):
         setup: run before the tool, in its environment; a failure fails the attempt.
         setup_optional: leave `setup` out where its program is not installed.
         cwd: "workspace" or a folder. Unset: the task's files where it has any, else the workspace.
+        command_choices: what `$command` may be; empty: any text.
+        takes_slot: False for a tool that waits for tasks of its own, which need the agent's slots; then its
+            own `slots` alone bound it.
         slots: at most that many at once.
         timeout_s: of one attempt, where the task does not say.
         approval: the arguments that stand for `$approval`, by the task's `approval`.
@@ -186,6 +190,8 @@ class ToolDefinition(BaseModel):
     setup: tuple[Text, ...] = ()
     setup_optional: StrictBool = False
     cwd: Annotated[Annotated[StrictStr, AfterValidator(_check_cwd)] | None, Unset] = None
+    command_choices: tuple[Text, ...] = ()
+    takes_slot: StrictBool = True
     slots: Slots | None = None
     timeout_s: Duration | None = None
     approval: dict[Approval, tuple[Text, ...]] = Field(default_factory=dict)
@@ -227,6 +233,14 @@ class ToolDefinition(BaseModel):
             raise ValueError("argv has no $folders: add it where folder_argv belongs")
         if any(self.approval.values()) and "approval" not in names:
             raise ValueError("argv has no $approval: add it where the arguments of `approval` belong")
+        return self
+
+    @model_validator(mode="after")
+    def _is_bounded(self) -> Self:
+        if not self.takes_slot and self.slots is None:
+            raise ValueError("it takes no slot of the agent and has no `slots`: say how many may run at once")
+        if self.command_choices and not self.takes_command:
+            raise ValueError("argv has no $command: add it, or take command_choices out")
         return self
 
     @model_validator(mode="after")

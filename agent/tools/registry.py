@@ -6,6 +6,7 @@ for every tool that takes prompts, `[tools.X.commands.NAME]` for one.
 
 from __future__ import annotations
 
+import sys
 import tomllib
 from dataclasses import dataclass
 from importlib import resources
@@ -61,6 +62,11 @@ class Registry:
         own = {name: tool.slots for name, tool in self.tools.items() if tool.slots is not None}
         return {**own, **config.slots_by_tool}
 
+    @property
+    def slotless(self) -> frozenset[str]:
+        """Return the tools that take none of the agent's slots."""
+        return frozenset(name for name, tool in self.tools.items() if not tool.takes_slot)
+
     def check(
         self,
         task: Task,
@@ -115,7 +121,9 @@ class Registry:
 
 
 def _builtin() -> dict[str, Any]:
-    return tomllib.loads(resources.files("agent.tools").joinpath("builtin.toml").read_text("utf-8"))
+    document = tomllib.loads(resources.files("agent.tools").joinpath("builtin.toml").read_text("utf-8"))
+    document["tools"]["collab"]["path"] = sys.executable  # a module of ours
+    return document
 
 
 def _tables(file: Path) -> dict[str, Any]:

@@ -245,3 +245,26 @@ def test_lanes_part_only_while_a_label_matters() -> None:
     index.remove("t4")
     assert len(launched(plan(index, Limits(slots=9), (), {}.get, NOW_S))) == 7
     assert len(index.lanes()) == 1
+
+
+def test_a_tool_without_slots_is_bounded_by_its_own() -> None:
+    """What waits for other tasks takes none of the slots that they need, and is not unbounded."""
+    tasks = [task(f"c{number}", tool="collab") for number in range(3)]
+    decided = decide(
+        *tasks, task("s"), slots=1, slotless_tools=frozenset({"collab"}), tool_slots={"collab": 2}
+    )
+    assert sorted(launched(decided)) == ["c0", "c1", "s"]
+    assert reason(decided, "c2") == "queued: all 2 slots of tool collab are busy"
+
+
+def test_a_full_agent_still_starts_what_takes_no_slot() -> None:
+    """And what runs without a slot keeps none from the others."""
+    limits: dict[str, Any] = {
+        "slots": 1,
+        "slotless_tools": frozenset({"collab"}),
+        "tool_slots": {"collab": 4},
+    }
+    full = decide(task("c", tool="collab"), task("s"), busy=(running("r"),), **limits)
+    assert launched(full) == ["c"]
+    assert reason(full, "s") == "queued: the only slot is busy"
+    assert launched(decide(task("s"), busy=(running("c", tool="collab"),), **limits)) == ["s"]

@@ -78,7 +78,7 @@ def with_parameters(task: dict[str, Any], **parameters: Any) -> dict[str, Any]:
         ({**ASK, "env": {"LD_PRELOAD": "/x"}}, "env.LD_PRELOAD", "LANG, LC_*", "take it out"),
         ({**ASK, "env": {"GEMINI_API_KEY": "x"}}, "env.GEMINI_API_KEY", "does not let", "take it out"),
         ({**RUN, "env": {"AISPOOL_TASK_ID": "x"}}, "env.AISPOOL_TASK_ID", "by aispool itself", "take it out"),
-        ({**ASK, "review": True}, "review", "not supported by this version", "leave review out"),
+        ({"tool": "collab", "command": "securty"}, "command", "no command 'securty'", "'security'"),
         ({**ASK, "launcher": "slurm"}, "launcher", "not supported by this version", "tmux or screen"),
         ({**ASK, "launcher": "process"}, "launcher", "not supported by this version", "tmux or screen"),
         ({**RUN, "approval": "read-only"}, "approval", "no way to only read", "another approval"),

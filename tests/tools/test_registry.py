@@ -20,10 +20,10 @@ def load(workspace: Workspace, text: str) -> Registry:
 
 def test_built_in_tools(registry: Registry) -> None:
     assert registry.names() == (
-        *("aider", "blackbox", "claude", "codex", "crush", "gemini", "opencode", "qwen", "shell"),
+        *("aider", "blackbox", "claude", "codex", "collab", "crush", "gemini", "opencode", "qwen", "shell"),
     )
     assert registry.get("nothing") is None
-    for name in set(registry.names()) - {"shell"}:
+    for name in set(registry.names()) - {"collab", "shell"}:
         tool = registry.get(name)
         assert tool is not None
         assert {"analyze-codebase", "analyze-project", "generate-api"} <= set(tool.commands)
@@ -57,6 +57,7 @@ def test_an_empty_place_is_unset(workspace: Workspace) -> None:
 def test_agent_toml_has_the_last_word_on_slots(workspace: Workspace) -> None:
     registry = load(workspace, "[tools.gemini]\nslots = 3\n[tools.qwen]\nslots = 1\n")
     assert registry.slots(AgentConfig(slots_by_tool={"gemini": 2, "shell": 5})) == {
+        "collab": 4,
         "gemini": 2,
         "qwen": 1,
         "shell": 5,
