@@ -52,16 +52,24 @@ class ProviderError(Exception):
         message: for people.
         retry_after_s: when the provider says that a limit ends.
         usage: what the failed call has cost all the same.
+        another_key: the provider has another key, which may be tried at once.
     """
 
     def __init__(
-        self, kind: Kind, message: str, *, retry_after_s: float | None = None, usage: Usage | None = None
+        self,
+        kind: Kind,
+        message: str,
+        *,
+        retry_after_s: float | None = None,
+        usage: Usage | None = None,
+        another_key: bool = False,
     ) -> None:
         super().__init__(message)
         self.kind = kind
         self.message = message
         self.retry_after_s = retry_after_s
         self.usage = usage or Usage()
+        self.another_key = another_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +90,7 @@ class Request:
         temperature: None for the model's own, and for models that refuse one.
         max_tokens: of the answer; None for the provider's default.
         model: None for the provider's default.
-        timeout_s: of one call.
+        timeout_s: of one call; None for the provider's own.
         key: names this request for ever (`ID.analyst`): a provider that leaves something behind, such as a
             task in a spool, finds it again by this name instead of asking twice.
     """
@@ -92,7 +100,7 @@ class Request:
     temperature: float | None = None
     max_tokens: int | None = None
     model: str | None = None
-    timeout_s: float = 120.0
+    timeout_s: float | None = None
     key: str | None = None
 
 
@@ -106,6 +114,7 @@ class Reply:
         model: that answered, by its own account.
         family: of the model, such as `qwen`: models of one family err alike.
         duration_s: of the call that succeeded.
+        cut: it ends where the tokens did.
     """
 
     text: str
@@ -115,6 +124,7 @@ class Reply:
     usage: Usage = field(default_factory=Usage)
     duration_s: float = 0.0
     parsed: BaseModel | None = None
+    cut: bool = False
 
 
 class Provider(Protocol):

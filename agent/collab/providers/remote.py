@@ -1,0 +1,188 @@
+"""A model behind HTTP: one wire format, some keys, and what this model has shown not to take.
+
+Some models refuse a temperature, the older name of the limit of tokens, or a way to demand a shape, all with
+400. Such a request is sent again without it, and the provider remembers.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from agent.collab.providers import anthropic, gemini, openai
+from agent.collab.providers.base import ProviderError, Reply, Request
+from agent.collab.providers.families import family_of
+from agent.collab.providers.schemas import WEAKER
+from agent.collab.providers.wire import Ask, Wire
+from spool.records import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from agent.collab.providers.definition import ProviderDefinition, SchemaMode
+    from agent.collab.providers.http import Http
+    from agent.collab.providers.keys import Keys
+
+WIRES: Final[dict[str, Wire]] = {"openai": openai, "gemini": gemini, "anthropic": anthropic}
+MOST_CONCESSIONS: Final = 4
+LISTING_TIMEOUT_S: Final = 20.0
+_SHOWN_MODELS: Final = 12
+_NO_CHAT: Final = re.compile(r"embed|rerank|whisper|tts|speech|moderation|dall-e|imagen|veo", re.IGNORECASE)
+_ABOUT_SHAPES: Final = ("response_format", "schema", "json", "tool", "function", "structured", "mimetype")
+
+
+@dataclass(slots=True)
+class _Concessions:
+    """What one model has refused so far."""
+
+    without_temperature: bool = False
+    newer_limit: bool = False
+    mode: SchemaMode | None = None
+
+
+@dataclass(slots=True)
+class RemoteProvider:
+    """A provider that is asked over HTTP. Threads may share it."""
+
+    definition: ProviderDefinition
+    http: Http
+    keys: Keys
+    clock: Callable[[], float] = time.monotonic
+    _learned: dict[str, _Concessions] = field(default_factory=dict)
+    _default: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name in roles.toml."""
+        return self.definition.name
+
+    def family(self, model: str | None = None) -> str:
+        """Return the family of a model, or of the default one; it asks nobody."""
+        named = model or self.definition.model or self._default
+        return self.definition.family or (family_of(named) if named else None) or self.name
+
+    def models(self) -> tuple[str, ...]:
+        """Return the models that it lists.
+
+        Raises:
+            ProviderError: it does not answer.
+        """
+        wire = WIRES[self.definition.kind]
+        return wire.models(self._exchange(wire.LISTING, None, LISTING_TIMEOUT_S))
+
+    def complete(self, request: Request) -> Reply:
+        """Answer.
+
+        Raises:
+            ProviderError: it did not.
+        """
+        begun_s = self.clock()
+        wire = WIRES[self.definition.kind]
+        model = request.model or self.default_model()
+        timeout_s = request.timeout_s or self.definition.timeout_s
+        learned = self._learned.setdefault(model, _Concessions())
+        for left in reversed(range(MOST_CONCESSIONS + 1)):
+            ask = self._ask(request, model, learned)
+            try:
+                document = self._exchange(*wire.call(ask), timeout_s)
+                break
+            except ProviderError as error:
+                if error.kind == "unknown_model":
+                    raise self._unknown(model, error) from None
+                if error.kind != "bad_request" or not left or not _concede(learned, ask, error.message):
+                    raise
+        else:
+            raise AssertionError
+        try:
+            spoken = wire.spoken(document)
+        except ProviderError as error:
+            raise ProviderError(error.kind, f"{self.name}: {error.message}") from None
+        answered = spoken.model or model
+        used = spoken.usage
+        cost_usd = self.definition.cost_usd(answered, used.input_tokens, used.output_tokens)
+        return Reply(
+            text=spoken.text,
+            provider=self.name,
+            model=answered,
+            family=self.family(answered),
+            usage=Usage(input_tokens=used.input_tokens, output_tokens=used.output_tokens, cost_usd=cost_usd),
+            duration_s=self.clock() - begun_s,
+            cut=spoken.cut,
+        )
+
+    def default_model(self) -> str:
+        """Return the model that is asked when nobody names one: the definition's, else the first listed.
+
+        Raises:
+            ProviderError: it does not answer, or lists none.
+        """
+        if self.definition.model:
+            return self.definition.model
+        if self._default is None:
+            listed = [model for model in self.models() if not _NO_CHAT.search(model)]
+            if not listed:
+                raise ProviderError(
+                    "unavailable",
+                    f"{self.name} lists no model: load one there (`ollama pull qwen3`, say), or name one "
+                    f"with model = … in [providers.{self.name}] of configs/roles.toml",
+                )
+            self._default = listed[0]
+        return self._default
+
+    def _ask(self, request: Request, model: str, learned: _Concessions) -> Ask:
+        tempered = self.definition.takes_temperature and not learned.without_temperature
+        return Ask(
+            messages=request.messages,
+            model=model,
+            temperature=request.temperature if tempered else None,
+            max_tokens=request.max_tokens or self.definition.max_tokens,
+            schema=request.schema,
+            mode=learned.mode or self.definition.schema_mode,
+            newer_limit=learned.newer_limit,
+        )
+
+    def _exchange(self, path: str, body: Mapping[str, Any] | None, timeout_s: float) -> dict[str, Any]:
+        key = self.keys.take()
+        headers = WIRES[self.definition.kind].headers(key.reveal() if key else None)
+        secrets = (key,) if key else ()
+        try:
+            return self.http.json(
+                path,
+                body,
+                headers={**self.definition.headers, **headers},
+                secrets=secrets,
+                timeout_s=timeout_s,
+            )
+        except ProviderError as error:
+            if key is not None:
+                error.another_key = self.keys.failed(key, error)
+            raise
+
+    def _unknown(self, model: str, error: ProviderError) -> ProviderError:
+        """Name the model that is not there, and those that are."""
+        try:
+            listed = self.models()
+        except ProviderError:
+            return error
+        shown = ", ".join(listed[:_SHOWN_MODELS]) + (" …" if len(listed) > _SHOWN_MODELS else "")
+        return ProviderError(
+            "unknown_model",
+            f"{self.name} has no model {model!r} (any more); it lists {shown or 'none'}: name one of them "
+            f"with model = … in [providers.{self.name}] of configs/roles.toml",
+        )
+
+
+def _concede(learned: _Concessions, ask: Ask, message: str) -> bool:
+    """Take out of the next request what the message complains about; False when that is nothing of ours."""
+    said = message.lower()
+    if "max_completion_tokens" in said and ask.max_tokens is not None and not ask.newer_limit:
+        learned.newer_limit = True
+    elif "temperature" in said and ask.temperature is not None:
+        learned.without_temperature = True
+    elif ask.schema and ask.mode in WEAKER and any(word in said for word in _ABOUT_SHAPES):
+        learned.mode = WEAKER[ask.mode]
+    else:
+        return False
+    return True
