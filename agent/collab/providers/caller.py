@@ -16,15 +16,16 @@ from typing import TYPE_CHECKING, Final
 from agent.collab.providers import schemas
 from agent.collab.providers.base import OUTAGES, PASSING, Message, ProviderError, Reply, Request
 from agent.collab.records import CallRecord
-from spool.records import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from agent.collab.providers.base import Provider
     from agent.collab.providers.standing import End, Standing
+    from spool.records import Usage
 
 MOST_KEYS: Final = 20
+MOST_JITTER_S: Final = 2.0
 REPAIR_SUFFIX: Final = ".repair"
 
 
@@ -146,20 +147,26 @@ class Caller:
         """Call once, and once more to repair; None when it came to nothing, which the runner then knows."""
         given = replace(request, model=runner.choice.model or request.model)
         try:
-            wait_s = self.standings[runner.choice.provider].begin()
+            self._begin(runner.choice.provider)
         except ProviderError as error:
             runner.trouble, runner.ready_at_s = error, self.clock() + (error.retry_after_s or 0.0)
-            return None
-        if wait_s > 0:
-            limit = f"{runner.choice.provider}: as many calls as allowed were made in this minute"
-            runner.trouble = ProviderError("rate_limit", limit, retry_after_s=wait_s)
-            runner.ready_at_s = self.clock() + wait_s
             return None
         try:
             return self._checked(runner.choice, given, calls)
         except ProviderError as error:
             self._learn(runner, error, patience)
             return None
+
+    def _begin(self, provider: str) -> None:
+        """Make room for one call.
+
+        Raises:
+            ProviderError: not now, and when.
+        """
+        wait_s = self.standings[provider].begin()
+        if wait_s > 0:
+            limit = f"{provider}: as many calls as its requests_per_minute allow were made in this minute"
+            raise ProviderError("rate_limit", limit, retry_after_s=wait_s)
 
     def _checked(self, choice: Choice, request: Request, calls: list[CallRecord]) -> Reply:
         reply = self._call(choice, request, calls)
@@ -171,7 +178,7 @@ class Caller:
             calls[-1] = calls[-1].model_copy(update={"error": "invalid_answer"})
             problem = str(error) + ("; it was cut off: be shorter" if reply.cut else "")
         # the breaker and the limits count the second request as a call of its own
-        self.standings[choice.provider].begin()
+        self._begin(choice.provider)
         turns = (Message("assistant", reply.text), Message("user", schemas.repair(problem)))
         key = request.key + REPAIR_SUFFIX if request.key else None
         again = self._call(choice, replace(request, messages=(*request.messages, *turns), key=key), calls)
@@ -212,7 +219,7 @@ class Caller:
         if error.retry_after_s is not None:
             delay_s = error.retry_after_s
         # a little later than asked for, and not all at the same moment
-        runner.ready_at_s = now_s + delay_s * (1 + 0.25 * self.chance())
+        runner.ready_at_s = now_s + delay_s + min(0.25 * delay_s, MOST_JITTER_S) * self.chance()
         runner.out = error.kind not in PASSING or runner.tries >= patience.tries
 
 

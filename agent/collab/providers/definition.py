@@ -115,7 +115,7 @@ class ProviderDefinition(BaseModel):
         local: a server on this machine, used without being named when there is nothing else.
         requests_per_minute: for all processes of this workspace.
         max_parallel: calls at once by one process, before others are preferred.
-        timeout_s: of one call.
+        timeout_s: of one call; two minutes unless set, and half an hour for a tool.
         proxy: instead of the one in the environment.
         headers: sent with each request; no secrets.
         prices: by model, or `default`.
@@ -143,7 +143,7 @@ class ProviderDefinition(BaseModel):
     local: StrictBool = False
     requests_per_minute: Count | None = None
     max_parallel: Count = 4
-    timeout_s: Duration = 120.0
+    timeout_s: Duration | None = None
     proxy: Url | None = None
     headers: dict[StrictStr, StrictStr] = Field(default_factory=dict)
     prices: dict[StrictStr, Price] = Field(default_factory=dict)
@@ -164,6 +164,11 @@ class ProviderDefinition(BaseModel):
         if given := sorted(name for name in self.headers if name.lower() in secret):
             raise ValueError(f"{given[0]} is a secret: take it out, and give the key as key_env says")
         return self
+
+    @property
+    def call_timeout_s(self) -> float:
+        """Return how long one call may take."""
+        return self.timeout_s or (1800.0 if self.kind == "tool" else 120.0)
 
     def url(self, environment: Mapping[str, str]) -> str:
         """Return its base URL.

@@ -81,7 +81,7 @@ class RemoteProvider:
         begun_s = self.clock()
         wire = WIRES[self.definition.kind]
         model = request.model or self.default_model()
-        timeout_s = request.timeout_s or self.definition.timeout_s
+        timeout_s = request.timeout_s or self.definition.call_timeout_s
         learned = self._learned.setdefault(model, _Concessions())
         for left in reversed(range(MOST_CONCESSIONS + 1)):
             ask = self._ask(request, model, learned)
