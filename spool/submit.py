@@ -33,12 +33,13 @@ if TYPE_CHECKING:
     from spool.workspace import Workspace
 
 
-def with_id(content: bytes, stem: str) -> tuple[bytes, str] | Refusal:
+def with_id(content: bytes, stem: str, given: str | None = None) -> tuple[bytes, str] | Refusal:
     """Return the task's bytes and its id; a task without one gets one, so that the client can follow it.
 
     Args:
         content: a task file, as a person wrote it.
         stem: the readable part of a given id.
+        given: the id that it was given before, if it was.
     """
     parsed = parse_task(content)
     if isinstance(parsed, Refusal):
@@ -50,7 +51,7 @@ def with_id(content: bytes, stem: str) -> tuple[bytes, str] | Refusal:
         fields: dict[str, Any] = parse_object(content)
     except StrictJSONError as error:
         return Refusal(error.what, error.remedy, place=error.place)
-    task_id = given_id(stem)
+    task_id = given or given_id(stem)
     # "task_id": null is there, and none
     return encode({"task_id": None, **fields} | {"task_id": task_id}), task_id
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 from spool.files import make_folder
 from spool.names import is_task_id
-from spool.workspace import Workspace, create
+from spool.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,21 +85,25 @@ class Mirror:
         return Workspace(self.root / ".sent")
 
     @property
+    def sent_controls(self) -> Path:
+        """Control files that the host may have, until it says that they are done."""
+        return self.root / ".sent" / "control"
+
+    @property
     def state_file(self) -> Path:
         """How the host is."""
         return self.root / STATE
 
     def make(self) -> None:
-        """Make what is missing.
+        """Make what is missing; no VERSION, so that no agent ever works on a mirror and runs its tasks here.
 
         Raises:
-            WorkspaceError: the folder is of a newer protocol.
             OSError: it cannot be written.
         """
-        create(self.root)
         for folder in (
+            *self.workspace.folders(),
             *(self.raw, self.incoming, self.log_records, self.outbox.tasks, self.outbox_controls),
-            *(self.sent.tasks, self.shown),
+            *(self.sent.tasks, self.sent_controls, self.shown),
         ):
             make_folder(folder)
 

@@ -135,11 +135,13 @@ class Transfers:
         given = b"".join(os.fsencode(name) + b"\0" for name in names)
         there = f"{self.link.remote}:{self.link.inbox}{target}"
         words = ["-r", "--files-from=-", "--from0", *more, "--", f"{os.fspath(folder)}/", f"{there}/"]
-        return self._run(words, watching, given)
+        return self._run(words, watching, given, "D700,Fu=rwX,Fgo=")
 
-    def _run(self, words: Sequence[str], watching: Watching | None, given: bytes | None) -> Ended:
+    def _run(
+        self, words: Sequence[str], watching: Watching | None, given: bytes | None, modes: str = "D700,F600"
+    ) -> Ended:
         argv = [
-            *("rsync", "-t", "--perms", "--chmod=D700,F600"),
+            *("rsync", "-t", "--perms", f"--chmod={modes}"),
             *(f"--timeout={max(round(self.silence_s), 1)}", "-e", ssh.remote_shell(self.link)),
             *(["-z"] if self.compress else []),
             *([f"--bwlimit={self.bandwidth_kib_s}"] if self.bandwidth_kib_s else []),
