@@ -111,7 +111,7 @@ def look(path: Path, before: Sight | None, now_s: float, rules: Rules) -> tuple[
     return sight, verdict
 
 
-def give_up_waiting(refusal: Refusal, sight: Sight, now_s: float, rules: Rules) -> Verdict:
+def give_up_waiting(refusal: Refusal, sight: Sight, now_s: float, rules: Rules) -> NotYet | Refusal:
     """Turn a refusal that later bytes may mend into NotYet, until the file was quiet for long enough."""
     left_s = sight.since_s + rules.unparsable_after_s - now_s
     if refusal.final or left_s <= 0:

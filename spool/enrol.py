@@ -9,14 +9,17 @@ without a result harms nothing. Results that were there before are marked once, 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from spool.files import make_folder, put, put_new, read_regular, remove
+from spool.files import fsync_folder, make_folder, put, put_new, read_regular
 from spool.names import is_task_id, new_ulid
 from spool.records import Record, Utc, utc_now
 from spool.task import Name, Ulid  # noqa: TC001 - pydantic reads the annotations
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from spool.workspace import Workspace
 
 _COMPLETE = ".complete"
@@ -77,7 +80,7 @@ def enrol(workspace: Workspace, collector: str, workspace_id: str | None = None)
                 "it may be another workspace than the one that was enrolled"
             ) from None
         return present
-    return wanted
+    return Enrolment.model_validate_json(wanted.encoded())
 
 
 def mark(workspace: Workspace, task_id: str, sha256: str) -> None:
@@ -101,15 +104,20 @@ def marked(workspace: Workspace) -> list[str]:
         return []
 
 
-def acknowledge(workspace: Workspace, task_id: str, sha256: str) -> bool:
-    """Take a mark away when it is of the result that the collector holds; False when it is of another."""
-    try:
-        if read_regular(workspace.uncollected / task_id, 4096).strip() != sha256.encode():
-            return False
-    except FileNotFoundError:
-        return False
-    remove(workspace.uncollected / task_id)
-    return True
+def acknowledge(workspace: Workspace, collected: Mapping[str, str]) -> None:
+    """Take away the marks of the results that the collector holds; those of later ones stay.
+
+    Args:
+        workspace: where.
+        collected: the SHA-256 of result.json, by id.
+    """
+    for task_id, sha256 in collected.items():
+        path = workspace.uncollected / task_id
+        with suppress(FileNotFoundError):
+            if read_regular(path, 4096).strip() == sha256.encode():
+                path.unlink()
+    if collected:
+        fsync_folder(workspace.uncollected)
 
 
 def is_complete(workspace: Workspace, enrolment: Enrolment) -> bool:

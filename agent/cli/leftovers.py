@@ -21,7 +21,7 @@ OUR_SUFFIX: Final = ".tmp"
 def leftovers(workspace: Workspace, now_s: float) -> list[Path]:
     """Return the leftovers: anything hidden in the drop folders, elsewhere only temporary files of ours."""
     found = []
-    for folder in (workspace.tasks, workspace.held):
+    for folder in (workspace.tasks, workspace.held, workspace.inbox_tasks, workspace.inbox_control):
         found += [p for p in _hidden(folder) if _is_old(p, now_s)]
     for folder in (workspace.root, workspace.results, workspace.rejected, workspace.configs, workspace.logs):
         found += [p for p in _hidden(folder) if p.name.endswith(OUR_SUFFIX) and _is_old(p, now_s)]
@@ -50,6 +50,8 @@ def remove_rejected(workspace: Workspace, before_s: float) -> list[Path]:
 
 
 def _hidden(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []  # a workspace of an older version has no inbox yet
     return sorted(folder / name for name in os.listdir(folder) if name.startswith("."))
 
 

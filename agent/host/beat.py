@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from agent.proctree import start_ticks
-from spool.records import Record, Utc
+from agent.tools.executable import find_program, service_path
+from spool.enrol import enrolment_of, is_enrolled, marked
+from spool.records import DamagedError, Record, Utc
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from agent.host.site import Site
+    from spool.workspace import Workspace
 
 FILE = "agent.json"
+TOOLS_EVERY_S = 60.0
 DEAD = "dead"
 """A person makes this file in an agent's folder to say that its host will never come back."""
 
@@ -32,6 +37,29 @@ class Beat(Record):
     slots: int
     state: str
     disk_error: str | None = None
+    running: int = 0
+    waiting: int = 0
+    held: int = 0
+    tools: tuple[str, ...] = ()
+    cpus: int | None = None
+    load: float | None = None
+    free_bytes: int | None = None
+    workspace_id: str | None = None
+    uncollected: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """How much an agent has to do.
+
+    Args:
+        running: sessions that occupy a slot, those that wait for a person or their time not counted.
+        waiting: accepted tasks in the drop folder, those on hold not counted.
+    """
+
+    running: int
+    waiting: int
+    held: int
 
 
 class Heart:
@@ -41,9 +69,13 @@ class Heart:
         self._file: Path = site.folder / FILE
         self._started_at = site.utc_now()
         self._written: Beat | None = None
+        self._tools: tuple[str, ...] = ()
+        self._tools_due_s = 0.0
 
-    def beat(self, site: Site, state: str, disk_error: str | None) -> None:
+    def beat(self, site: Site, state: str, disk_error: str | None, work: Work) -> None:
         """Say that we live, and how it goes."""
+        disk = os.statvfs(site.workspace.root)
+        workspace_id, uncollected = _collection(site.workspace)
         now = Beat(
             name=site.name,
             host=site.host,
@@ -55,12 +87,50 @@ class Heart:
             slots=site.config.slots,
             state=state,
             disk_error=disk_error,
+            running=work.running,
+            waiting=work.waiting,
+            held=work.held,
+            tools=self._installed(site),
+            cpus=os.cpu_count(),
+            load=_coarse(os.getloadavg()[0]),
+            free_bytes=int(_coarse(disk.f_bavail * disk.f_frsize)),
+            workspace_id=workspace_id,
+            uncollected=uncollected,
         )
         if now == self._written and self._file.exists():
             os.utime(self._file)
             return
         now.write(self._file, durable=False)
         self._written = now
+
+    def _installed(self, site: Site) -> tuple[str, ...]:
+        """Return the tools whose programs are there, looked for now and then."""
+        now_s = site.monotonic_s()
+        if now_s >= self._tools_due_s:
+            self._tools_due_s = now_s + TOOLS_EVERY_S
+            path = service_path()
+            self._tools = tuple(
+                name
+                for name in site.registry.names()
+                if (tool := site.registry.get(name)) and find_program(tool, path)
+            )
+        return self._tools
+
+
+def _collection(workspace: Workspace) -> tuple[str | None, int | None]:
+    """Return the id by which a collector knows the workspace, and how many results it does not hold yet."""
+    if not is_enrolled(workspace):
+        return None, None
+    try:
+        enrolment = enrolment_of(workspace)
+    except DamagedError:
+        enrolment = None
+    return enrolment.workspace_id if enrolment else None, len(marked(workspace))
+
+
+def _coarse(value: float) -> float:
+    """Round to two digits: what changes all the time would be written all the time."""
+    return float(f"{value:.2g}")
 
 
 def read_beat(folder: Path) -> Beat | None:

@@ -97,6 +97,11 @@ class Intake:
         """Return all that waits."""
         return list(self._by_id.values())
 
+    def counts(self) -> tuple[int, int]:
+        """Return how many wait, and how many are on hold."""
+        held = sum(dropped.held for dropped in self._by_id.values())
+        return len(self._by_id) - held, held
+
     @property
     def undecided(self) -> bool:
         """Tell whether a file is there that was neither accepted nor refused yet."""

@@ -16,9 +16,10 @@ from pydantic import ValidationError
 
 from agent import log
 from agent.config import ConfigError, load
-from agent.host.beat import Heart
+from agent.host.beat import Heart, Work
 from agent.host.board import Board
 from agent.host.housekeeping import Housekeeping
+from agent.host.inbox import Inbox
 from agent.host.intake import Intake
 from agent.host.outbox import Outbox
 from agent.host.reruns import RerunSearch
@@ -57,18 +58,20 @@ class Loop:
         self.site = site
         self._drain = drain
         self._slots = slots
-        self._inbox: queue.SimpleQueue[Hint | Wish] = queue.SimpleQueue()
+        self._hints: queue.SimpleQueue[Hint | Wish] = queue.SimpleQueue()
         self._index = WaitingIndex()
         self._intake = Intake(site, self._index)
         self._outbox = Outbox(site)
         self._board = Board(site, self._intake, self._index, self._outbox)
+        self._inbox = Inbox(self._intake, self._board)
         self._whys = Whys()
         self._heart = Heart(site)
         self._notifier = Notifier()
         self._reruns = RerunSearch(site.workspace)
         self._housekeeping = Housekeeping()
         ws = site.workspace
-        self._watch = Watch((ws.tasks, ws.held, ws.configs, ws.results, site.bell), self._inbox.put)
+        watched = (ws.tasks, ws.held, ws.configs, ws.results, site.bell, ws.inbox_tasks, ws.inbox_control)
+        self._watch = Watch(watched, self._hints.put)
         self._stopping = False
         self._disk_error: str | None = None
         self._blocked: str | None = None
@@ -89,11 +92,12 @@ class Loop:
         finally:
             self._watch.stop()
             self._outbox.close(DRAIN_HOOKS_S)
-            self._guard("last sign of life", lambda: self._heart.beat(self.site, "stopped", self._disk_error))
+            self._guard("last sign of life", lambda: self._beat("stopped"))
 
     def _turn(self) -> None:
         self._scan_if_due()
         self._guard("looking", self._intake.examine_due)
+        self._guard("deliveries", self._inbox.take_hinted)
         self._board.observe_active()
         self._disk_error = self._disk_error or self._board.trouble
         decided = self._schedule()
@@ -130,7 +134,8 @@ class Loop:
         return plan(self._index, limits, running, self._board.state_of, now_s)
 
     def _nothing_left(self, decided: Plan) -> bool:
-        return not (self._board.sessions or self._intake.undecided or decided.launches or decided.ends)
+        undecided = self._intake.undecided or self._inbox.undecided or self._inbox.has_more
+        return not (self._board.sessions or undecided or decided.launches or decided.ends)
 
     def _scan_if_due(self) -> None:
         now_s = self.site.monotonic_s()
@@ -145,8 +150,13 @@ class Loop:
             self._relook_at_s = now_s + RELOOK_S
             self._index.touch_all()
             self._guard("budgets", self._board.budgets.read_again)
-        self._guard("sign of life", lambda: self._heart.beat(self.site, "working", self._disk_error))
+        self._guard("sign of life", lambda: self._beat("working"))
         self._notifier.alive(f"{len(self._board.sessions)} in session, {len(self._index)} waiting")
+
+    def _beat(self, state: str) -> None:
+        running = sum(session.running().occupies_slot for session in self._board.sessions.values())
+        waiting, held = self._intake.counts()
+        self._heart.beat(self.site, state, self._disk_error, Work(running, waiting, held))
 
     def _forget_trouble(self) -> None:
         self._disk_error = None
@@ -156,6 +166,7 @@ class Loop:
         self._intake.scan()
         self._blocked = no_room(self.site) or self._board.launcher_problem()
         self._board.scan()
+        self._inbox.take_all()
         for task_id in self._reruns.next_slice():
             self._board.rerun(task_id)
         self._whys.begin(self._intake)
@@ -163,7 +174,7 @@ class Loop:
 
     def _patience_s(self, decided: Plan) -> float:
         now_s = self.site.monotonic_s()
-        waits = [self._scan_at_s - now_s]
+        waits = [0.0 if self._inbox.has_more else self._scan_at_s - now_s]
         if (look_s := self._intake.next_look_s()) is not None:
             waits.append(look_s - now_s)
         if decided.next_due_s is not None:
@@ -175,9 +186,9 @@ class Loop:
     def _wait(self, patience_s: float) -> None:
         """Wait for the first hint, then take all that are there."""
         try:
-            self._take(self._inbox.get(timeout=patience_s) if patience_s > 0 else self._inbox.get_nowait())
+            self._take(self._hints.get(timeout=patience_s) if patience_s > 0 else self._hints.get_nowait())
             for _ in range(MOST_HINTS):
-                self._take(self._inbox.get_nowait())
+                self._take(self._hints.get_nowait())
         except queue.Empty:
             return
 
@@ -198,6 +209,8 @@ class Loop:
                 self._scan_at_s = 0.0
         elif path.parent == self.site.bell:
             self._board.answer_bell(path.name)
+        elif path.parent in {ws.inbox_tasks, ws.inbox_control}:
+            self._inbox.hint(path)
         elif path.parent == ws.results:
             self._index.touch(path.name)
             self._board.budgets.look(path.name)
@@ -225,7 +238,7 @@ class Loop:
             signal.SIGHUP: "reload",
         }
         for number, wish in wishes.items():
-            signal.signal(number, lambda *_, w=wish: self._inbox.put(w))
+            signal.signal(number, lambda *_, w=wish: self._hints.put(w))
 
     def _guard(self, doing: str, step: Callable[[], T]) -> T | None:
         """Do one step; a disk that fails stops claims until the next scan, and nothing else."""

@@ -53,7 +53,7 @@ def run(workspace: Workspace, *, name: str | None, slots: int | None, drain: boo
         raise
     try:
         site = Site(workspace, config.name, config, registry, utc_now)
-        for folder in (site.bell, site.outbox):
+        for folder in (site.bell, site.outbox, *workspace.inbox_folders()):
             make_folder(folder)
         log.open_log(workspace.logs / "agent.log", site.name, to_terminal=sys.stderr.isatty())
         log.info("agent starts", agent=site.name, host=site.host, slots=config.slots)

@@ -1,7 +1,8 @@
 """What is kept of the past: results and logs, each by age, number and size.
 
 A result that a waiting task depends on or takes files from is never pruned, nor one that was asked to run
-again. Of what goes, a tombstone stays.
+again, nor one that the collector of an enrolled workspace does not hold yet; its log neither. Of what goes,
+a tombstone stays.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from agent.host.runners import forget_pruned
+from spool.enrol import enrolment_of, is_complete, is_enrolled, marked
 from spool.names import is_task_id
 from spool.records import DamagedError
 from spool.results import RETRY, finish_pruning, prune, read_result, read_task
 from spool.view import waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
     from datetime import datetime
     from pathlib import Path
 
@@ -56,7 +58,10 @@ def prune_now(
         OSError: the disk; what was removed so far is gone, and calling again goes on.
     """
     finish_pruning(workspace)
-    protected = set(needed) if needed is not None else _needed(workspace)
+    if is_enrolled(workspace) and not _all_marked(workspace):
+        return PruneReport((), (), 0)
+    uncollected = frozenset(marked(workspace))
+    protected = uncollected | (set(needed) if needed is not None else _needed(workspace))
     oldest_s = (now - timedelta(days=config.keep_days)).timestamp()
     kept_bytes, freed_bytes = 0, 0
     pruned: list[str] = []
@@ -70,8 +75,17 @@ def prune_now(
             freed_bytes += size
             pruned.append(item.task_id)
     forget_pruned(workspace)
-    logs, log_bytes = _prune_logs(workspace, config, now)
+    logs, log_bytes = _prune_logs(workspace, config, now, uncollected)
     return PruneReport(tuple(pruned), logs, freed_bytes + log_bytes)
+
+
+def _all_marked(workspace: Workspace) -> bool:
+    """Tell whether every result that was there when the collector came is known to be collected or not."""
+    try:
+        enrolment = enrolment_of(workspace)
+    except DamagedError:
+        return False  # nobody knows what was collected
+    return enrolment is None or is_complete(workspace, enrolment)
 
 
 def _needed(workspace: Workspace) -> set[str]:
@@ -90,7 +104,7 @@ def _newest_first(workspace: Workspace) -> list[_Kept]:
 
 def _prune(workspace: Workspace, task_id: str) -> bool:
     folder = workspace.results / task_id
-    if (folder / RETRY).exists():
+    if (folder / RETRY).exists() or (workspace.uncollected / task_id).exists():
         return False
     try:
         result, task = read_result(workspace, task_id), read_task(folder)
@@ -113,10 +127,15 @@ def _size_bytes(folder: Path) -> int:
     return total
 
 
-def _prune_logs(workspace: Workspace, config: AgentConfig, now: datetime) -> tuple[tuple[str, ...], int]:
-    """Remove the logs of tools, the oldest first; those of tasks in session stay, and so does the agent's."""
+def _prune_logs(
+    workspace: Workspace, config: AgentConfig, now: datetime, uncollected: frozenset[str]
+) -> tuple[tuple[str, ...], int]:
+    """Remove the logs of tools, the oldest first.
+
+    Those of tasks in session and of results that are not collected stay, and so does the agent's.
+    """
     oldest_s = (now - timedelta(days=config.keep_log_days)).timestamp()
-    live = tuple(f"-{name}.log" for name in os.listdir(workspace.sessions) if is_task_id(name))
+    kept = uncollected.union(name for name in os.listdir(workspace.sessions) if is_task_id(name))
     with os.scandir(workspace.logs) as entries:
         found = [(e.stat(follow_symlinks=False), e.name) for e in entries if _is_log(e)]
     removed: list[str] = []
@@ -125,12 +144,20 @@ def _prune_logs(workspace: Workspace, config: AgentConfig, now: datetime) -> tup
         size = status.st_blocks * 512
         kept_bytes += size
         beyond = status.st_mtime < oldest_s or position >= config.keep_count or kept_bytes > config.keep_bytes
-        if beyond and not name.removesuffix(".1").endswith(live):
+        if beyond and kept.isdisjoint(_ids_in(name)):
             (workspace.logs / name).unlink(missing_ok=True)
             removed.append(name)
             kept_bytes -= size
             freed_bytes += size
     return tuple(sorted(removed)), freed_bytes
+
+
+def _ids_in(name: str) -> Iterator[str]:
+    """Yield every id of which TOOL-ID.log may be the log: both may hold a dash."""
+    rest = name.removesuffix(".1").removesuffix(".log")
+    while (parts := rest.partition("-"))[1]:
+        rest = parts[2]
+        yield rest
 
 
 def _is_log(entry: os.DirEntry[str]) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from agent.config import host_name
+from agent.host.collecting import waiting_for_collector
 from agent.launchers import LAUNCHERS
 from agent.proctree import boot_id
 from spool.admit import Rules
@@ -94,9 +95,11 @@ def no_room(site: Site) -> str | None:
     status = os.statvfs(site.workspace.root)
     free = status.f_bavail * status.f_frsize
     if free < site.config.reserve_bytes:
+        waiting = waiting_for_collector(site.workspace)
         return (
             f"only {free >> 20} MiB are free on the workspace's disk, {site.config.reserve_bytes >> 20} MiB "
             "are kept for what is running: free some space, or lower reserve_bytes"
+            + (f"; {waiting}" if waiting else "")
         )
     if status.f_files and status.f_favail < MIN_FREE_INODES:
         return f"only {status.f_favail} inodes are free on the workspace's disk: remove some files"
