@@ -63,14 +63,14 @@ class RemoteProvider:
         named = model or self.definition.model or self._default
         return self.definition.family or (family_of(named) if named else None) or self.name
 
-    def models(self) -> tuple[str, ...]:
+    def models(self, timeout_s: float = LISTING_TIMEOUT_S) -> tuple[str, ...]:
         """Return the models that it lists.
 
         Raises:
             ProviderError: it does not answer.
         """
         wire = WIRES[self.definition.kind]
-        return wire.models(self._exchange(wire.LISTING, None, LISTING_TIMEOUT_S))
+        return wire.models(self._exchange(wire.LISTING, None, timeout_s))
 
     def complete(self, request: Request) -> Reply:
         """Answer.
