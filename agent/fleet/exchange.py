@@ -1,0 +1,145 @@
+"""One round with one host: give it what waits for it, look at it, fetch what is new, show it, tell it so."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from agent.fleet import calls, controls, fetching, living, publish, rsync, standing
+from agent.fleet.logs import Log
+from agent.fleet.refused import Refused
+from agent.fleet.rsync import TransferError
+from agent.fleet.shown import names_in
+from spool.files import make_folder
+from spool.names import is_dropped_name, is_task_id
+from spool.workspace import Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from agent.fleet.peer import Peer
+
+
+class Sending(Protocol):
+    """What the collector gives to hosts."""
+
+    def prepare(self) -> set[str]:
+        """Take what people dropped here, without the network; return the hosts for which something waits."""
+
+    def unsettled(self, peer: Peer) -> Iterable[str]:
+        """Return the files of the host's workspace by which is told what became of what it was given."""
+
+    def give(self, peer: Peer) -> None:
+        """Give a host what waits for it.
+
+        Raises:
+            TransferError: the connection broke.
+        """
+
+    def settle(self, peer: Peer) -> None:
+        """Look at what the host shows now, and let go of what it has taken over."""
+
+
+@dataclass(slots=True)
+class Round:
+    """What one round saw and did.
+
+    Args:
+        problem: why nothing of the host is believed.
+        short: why no results were fetched.
+    """
+
+    problem: str | None = None
+    short: str | None = None
+    enrolled: bool = False
+    published: int = 0
+    waiting: int = 0
+    running: int = 0
+    uncollected: int = 0
+    refused: Refused = field(default_factory=Refused)
+    unaccounted: tuple[str, ...] = ()
+
+
+def exchange(peer: Peer, sending: Sending | None) -> Round:
+    """Make one round with a host.
+
+    Raises:
+        TransferError: it was not reached, or no longer; what was done stays, and the next round goes on.
+        CallError: a program is missing here.
+        OSError: our own disk.
+    """
+    _connect(peer)
+    if sending is not None:
+        sending.give(peer)
+    more = sending.unsettled(peer) if sending is not None else ()
+    living.fetch(peer.collecting, peer.mirror, peer.watching, more)
+    now = standing.look(peer.mirror, peer.collector)
+    done = Round(problem=now.problem, enrolled=now.enrolled)
+    if now.problem is not None:
+        return done
+    if not now.enrolled and not peer.asked_to_enrol:
+        asked = standing.id_to_ask_for(peer.mirror)
+        controls.order(peer.mirror, "enrol", collector=peer.collector, workspace_id=asked)
+        peer.asked_to_enrol = True
+    if now.enrolled:
+        done.short = _no_room(peer)
+        if done.short is None:
+            done.published = _collect(peer, done.refused)
+    with peer.files:
+        publish.show(peer.mirror, peer.shelf, done.refused)
+    _logs(peer)
+    if sending is not None:
+        with peer.files:
+            sending.settle(peer)
+        sending.give(peer)
+    _count(peer, done)
+    return done
+
+
+def _connect(peer: Peer) -> None:
+    for link in peer.links:
+        ended = calls.connect(link, peer.watching)
+        if ended.code != 0:
+            raise TransferError(rsync.sentence(ended), ended.code)
+
+
+def _collect(peer: Peer, refused: Refused) -> int:
+    peer.watching.room = lambda: _no_room(peer)
+    try:
+        return fetching.collect(peer, refused)
+    finally:
+        peer.watching.room = None
+
+
+def _no_room(peer: Peer) -> str | None:
+    free = shutil.disk_usage(peer.mirror.root).free
+    if free >= peer.options.reserve_bytes:
+        return None
+    return (
+        f"no results are fetched: {free >> 20} MiB are free here, the reserve is "
+        f"{peer.options.reserve_bytes >> 20} MiB; free some space, or lower reserve_bytes of [collector]"
+    )
+
+
+def _logs(peer: Peer) -> None:
+    """Gather the host's own logs, and those of what runs there."""
+    staged = peer.mirror.raw / "logs"
+    make_folder(staged)
+    for name in living.CENTRAL_LOGS:
+        Log(peer.mirror, staged, name).gather()
+    of_tasks = (fetching.log_name(tool, task_id) for task_id, tool in peer.shelf.live.items())
+    live = {name for name in of_tasks if name is not None}
+    fetching.fetch_logs(peer, live)
+    fetching.forget_logs(peer.mirror, live)
+
+
+def _count(peer: Peer, done: Round) -> None:
+    there = Workspace(peer.mirror.raw)
+    done.waiting = sum(is_dropped_name(name) for name in names_in(there.tasks))
+    done.running = len(peer.shelf.live)
+    done.uncollected = sum(is_task_id(name) for name in names_in(there.uncollected)) - len(peer.acknowledged)
+    shown = (name for name in names_in(peer.mirror.workspace.sessions) if is_task_id(name))
+    done.unaccounted = tuple(
+        name for name in shown if name not in peer.shelf.live and not (there.uncollected / name).exists()
+    )

@@ -1,0 +1,96 @@
+"""The small, living part of a host: one rsync a round, whose work does not grow with the past.
+
+Named folders are its sources, not the workspace: results/ alone would be walked from end to end. What was
+refused is history, too: rejected/ is only listed when its folder has changed since it was copied.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from agent.fleet.rsync import PARTIAL
+from spool.files import make_folder, put
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from agent.fleet.calls import Watching
+    from agent.fleet.layout import Mirror
+    from agent.fleet.rsync import Transfers
+
+MAX_FILE_BYTES: Final = 16 << 20
+"""Larger ones of the living part stay on their host; a task may have 4 MiB there."""
+CENTRAL_LOGS: Final = ("agent.log", "coordinator.log", "audit.jsonl")
+"""Logs that every host has, whatever runs."""
+_SOURCES: Final = (
+    *("VERSION", "configs", "tasks", "sessions", "rejected", "results/.uncollected"),
+    *(f"logs/{name}{generation}" for name in CENTRAL_LOGS for generation in ("", ".1")),
+)
+_FILTERS: Final = (
+    "- .*.tmp",
+    f"- {PARTIAL}/",
+    *("+ /configs/enrolled.json", "+ /configs/paused*", "- /configs/*"),
+    *("- /tasks/.*", "- /tasks/held/.*", "+ /tasks/held/", "- /tasks/*/", "- /tasks/held/*/"),
+    *("+ /tasks/*.json", "+ /tasks/*.why", "+ /tasks/held/*.json", "- /tasks/*", "- /tasks/held/*"),
+    *("+ /sessions/.agent-*/", "+ /sessions/.agent-*/agent.json", "- /sessions/.agent-*/*", "- /sessions/.*"),
+    *("+ /sessions/*/", "+ /sessions/*/status.json", "+ /sessions/*/task.json", "- /sessions/*/*"),
+    "- /sessions/*",
+    *("- /results/.uncollected/.*", "- /results/.uncollected/*/"),
+)
+_REJECTED_COPIED: Final = ".rejected"
+_EXACT: Final = (
+    *("-r", "--relative", "--no-implied-dirs", "--delete", "--delete-missing-args"),
+    f"--max-size={MAX_FILE_BYTES}",
+    "--fsync",
+)
+
+
+def fetch(transfers: Transfers, mirror: Mirror, watching: Watching, more: Iterable[str] = ()) -> str:
+    """Bring `mirror.raw` up to date; return what rsync complained of.
+
+    Args:
+        transfers: with the host.
+        mirror: whose.
+        watching: who looks on.
+        more: single files of the workspace beside what is always looked at.
+
+    VERSION and the enrolment go first here: when they are back afterwards, this very round saw them.
+
+    Raises:
+        TransferError: the transfer broke; the copy is what it was, or in part newer.
+        CallError: a program is missing here.
+    """
+    make_folder(mirror.raw)
+    for path in (mirror.raw / "VERSION", mirror.raw / "configs" / "enrolled.json"):
+        path.unlink(missing_ok=True)
+    filters = [word for rule in (*_FILTERS, "- /rejected/*") for word in ("--filter", rule)]
+    # protected: the copies in rejected/ are excluded, and not deleted therefore
+    ended = transfers.fetch(
+        [f"./{name}" for name in (*_SOURCES, *more)], mirror.raw, *_EXACT, *filters, watching=watching
+    )
+    complaints = ended.err
+    if (stamp := _stamp(mirror.raw / "rejected")) is not None and stamp != rejected_stamp(mirror):
+        filters = [word for rule in _FILTERS for word in ("--filter", rule)]
+        ended = transfers.fetch(
+            ["./rejected"], mirror.raw, *_EXACT, *filters, "--filter", "- /rejected/*/", watching=watching
+        )
+        complaints += ended.err
+        put(mirror.raw / _REJECTED_COPIED, stamp.encode(), durable=False)
+    return complaints
+
+
+def _stamp(folder: Path) -> str | None:
+    """Return the host's time of last change of a folder, which rsync has set on ours."""
+    try:
+        return str(folder.stat().st_mtime_ns)
+    except FileNotFoundError:
+        return None
+
+
+def rejected_stamp(mirror: Mirror) -> str | None:
+    """Return what tells one state of the copy of rejected/ from another; None when there is none."""
+    try:
+        return (mirror.raw / _REJECTED_COPIED).read_text()
+    except FileNotFoundError:
+        return None
