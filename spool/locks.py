@@ -23,7 +23,7 @@ NETWORK_FILE_SYSTEMS = frozenset(
 
 
 class NameTakenError(Exception):
-    """Another agent of this name works here."""
+    """Another process of this name works here."""
 
 
 def is_held(path: Path) -> bool:
@@ -64,12 +64,16 @@ def is_network(path: Path) -> bool:
 
 
 def agent_lock_path(workspace: Workspace, name: str) -> Path:
-    """Return where an agent's lock lies: in its folder, or on a local disk when the workspace is remote.
+    """Return where an agent's lock lies."""
+    return lock_path(workspace.agent(name))
+
+
+def lock_path(folder: Path) -> Path:
+    """Return where a folder's lock lies: in it, or on a local disk when the folder is remote.
 
     flock(2) is nothing on an NFS mounted `nolock` (filelock #6), so a lock there would tell nothing.
     """
-    folder = workspace.agent(name)
-    if not is_network(workspace.sessions):
+    if not is_network(folder.parent):
         return folder / "lock"
     digest = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
     return LOCAL_LOCKS / f"aispool-{os.getuid()}" / f"{digest}.lock"
@@ -82,7 +86,22 @@ def take_agent_lock(workspace: Workspace, name: str, wait_s: float = 0) -> FileL
         NameTakenError: another process holds it.
         OSError: the lock's folder cannot be used.
     """
-    path = agent_lock_path(workspace, name)
+    taken = f"an agent named {name} already works on {workspace.root}: stop it, or choose another --name"
+    return take_lock(agent_lock_path(workspace, name), taken, wait_s)
+
+
+def take_lock(path: Path, taken: str, wait_s: float = 0) -> FileLock:
+    """Hold a lock for as long as this process lives.
+
+    Args:
+        path: `lock_path()`.
+        taken: what to say when another process holds it.
+        wait_s: for it to let go.
+
+    Raises:
+        NameTakenError: it did not.
+        OSError: the lock's folder cannot be used.
+    """
     make_folder(path.parent)
     owner = path.parent.lstat()
     if owner.st_uid != os.getuid() or not stat.S_ISDIR(owner.st_mode):
@@ -91,7 +110,5 @@ def take_agent_lock(workspace: Workspace, name: str, wait_s: float = 0) -> FileL
     try:
         lock.acquire(timeout=wait_s)
     except Timeout:
-        raise NameTakenError(
-            f"an agent named {name} already works on {workspace.root}: stop it, or choose another --name"
-        ) from None
+        raise NameTakenError(taken) from None
     return lock

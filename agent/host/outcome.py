@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from agent.host.backoff import delay_s, may_retry
+from agent.backoff import delay_s, may_retry
 from agent.tools.report import PARKED, Outcome
 from spool.records import AttemptRecord, State
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.host.backoff import delay_s, may_retry
+from agent.backoff import delay_s, may_retry
 
 POLICIES = ["none", "fixed", "linear", "exponential"]
 MIDDLE = 0.5
