@@ -34,9 +34,10 @@ CREATE TABLE files (id TEXT PRIMARY KEY, stamp TEXT NOT NULL);
 CREATE VIRTUAL TABLE entries USING fts5(id UNINDEXED, words, tokenize = 'unicode61 remove_diacritics 2');
 """
 _COMMON_TEXT: Final = (
-    "a al and are as at be by can como con cual de del do does el ella en es esta este esto for from has have "
-    "hace how i in is it la las lo los me mi mis my no not of on or para pero por porque que se si sin so su "
-    "sus the their this to tu un una was what when where which why will with y yo you your"
+    "a al and are as at be by can como con cual de del do does el ella en es esta este esto for from "
+    "hace has have how i in is it la las lo los me mi mis my no not of on or para pero por porque "
+    "que se si sin so su sus the their this to tu un una was what when where which why will with y "
+    "yo you your "
 )
 _COMMON: Final = frozenset(_COMMON_TEXT.split())
 """English and Spanish words that say nothing of a question's subject."""
