@@ -11,15 +11,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from agent.launchers.base import Launcher, LauncherFactory, LaunchError, SessionExists
+from agent.launchers.base import Launcher, LauncherFactory, LaunchError, SessionExists, Start
 from agent.launchers.screen import ScreenLauncher
+from agent.launchers.slurm import SlurmLauncher
 from agent.launchers.tmux import TmuxLauncher, socket_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["LAUNCHERS", "LaunchError", "Launcher", "LauncherFactory", "SessionExists", "socket_path"]
+__all__ = ["LAUNCHERS", "LaunchError", "Launcher", "LauncherFactory", "SessionExists", "Start", "socket_path"]
 
 
 def _screen(workspace: Path, conf: Path | None = None) -> Launcher:
@@ -28,7 +29,14 @@ def _screen(workspace: Path, conf: Path | None = None) -> Launcher:
     return ScreenLauncher(workspace)
 
 
+def _slurm(workspace: Path, conf: Path | None = None) -> Launcher:
+    """The job reads the workspace's own tmux.conf on its node."""
+    del conf
+    return SlurmLauncher(workspace)
+
+
 LAUNCHERS: Final[Mapping[str, LauncherFactory]] = {
     TmuxLauncher.name: TmuxLauncher,
     ScreenLauncher.name: _screen,
+    SlurmLauncher.name: _slurm,
 }

@@ -7,11 +7,14 @@ wrapper's locks and its exit file say that (a session may die without its tool, 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from spool.task import Resources
 
 
 class LaunchError(Exception):
@@ -20,6 +23,35 @@ class LaunchError(Exception):
 
 class SessionExists(LaunchError):  # noqa: N818 - a fact that the caller decides about, like FileExistsError
     """There is a session of this name already, left as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """One session that is wanted.
+
+    Args:
+        argv: what runs in it, byte for byte and without a shell.
+        time_s: after so long whoever lends the machine may end it.
+    """
+
+    task_id: str
+    argv: tuple[str, ...]
+    cwd: Path
+    time_s: float | None = None
+    resources: Resources | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """How a session stands that somebody else starts when there is room.
+
+    Args:
+        may_run: it runs there, or may still begin.
+        words: for a person.
+    """
+
+    may_run: bool
+    words: str
 
 
 class Launcher(Protocol):
@@ -42,6 +74,15 @@ class Launcher(Protocol):
             SessionExists: the task has a session already.
             LaunchError: nothing was started.
         """
+
+    def start_all(self, starts: Sequence[Start]) -> dict[str, LaunchError]:
+        """Start several sessions in as few calls as can be; the answer has the ids of those that failed."""
+
+    def outlook(self, task_id: str) -> Outlook | None:
+        """Say how a session stands that was asked for; None where `start` returns when it runs."""
+
+    def refusal(self, resources: Resources, time_s: float) -> str | None:
+        """Say why there can never be room for this; None when there may be, or nobody limits it."""
 
     def attach_command(self, task_id: str) -> list[str]:
         """Give the exact words that attach a person's terminal to the task's session."""
@@ -67,17 +108,29 @@ class Launcher(Protocol):
             LaunchError: the multiplexer does not answer.
         """
 
-    def send_text(self, task_id: str, text: str, *, settle_s: float = 0) -> None:
-        """Type `text` as it is, then Enter.
 
-        Args:
-            task_id: whose session.
-            text: typed literally: no key names, no escapes.
-            settle_s: pause before Enter; full-screen tools take text and Enter in one burst for a paste.
+class Immediate:
+    """What launchers share whose `start` returns when the session runs, on this machine."""
 
-        Raises:
-            LaunchError: the task has no session, or the multiplexer does not answer.
-        """
+    def start_all(self: Launcher, starts: Sequence[Start]) -> dict[str, LaunchError]:
+        """Start them one by one."""
+        errors = {}
+        for start in starts:
+            try:
+                self.start(start.task_id, start.argv, start.cwd)
+            except LaunchError as error:
+                errors[start.task_id] = error
+        return errors
+
+    def outlook(self, task_id: str) -> Outlook | None:
+        """Say nothing: what was started runs."""
+        del task_id
+        return None
+
+    def refusal(self, resources: Resources, time_s: float) -> str | None:
+        """Refuse nothing: there is this machine only."""
+        del resources, time_s
+        return None
 
 
 class LauncherFactory(Protocol):

@@ -1,4 +1,4 @@
-r"""Sessions in GNU screen, in a socket folder of the workspace's own.
+"""Sessions in GNU screen, in a socket folder of the workspace's own.
 
 Each session is a process of its own, with a socket PID.NAME in SCREENDIR. screen matches names by prefix and
 takes any number of sessions of one name, so a session is always addressed by the full PID.NAME that
@@ -10,7 +10,7 @@ Names are cut to 40 bytes, with a hash in place of the rest, so that SCREENDIR/P
 So the session makes an empty file before it becomes `argv`, and starting waits for that file.
 
 Facts borrowed from screen 4.9: `-ls` has no meaningful exit status; SCREENDIR must have mode 0700 and its
-dotfiles are no sessions; `stuff` expands `\`, `^` and `$`, so text is sent as octal escapes.
+dotfiles are no sessions.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from agent.launchers.base import LaunchError, SessionExists
+from agent.launchers.base import Immediate, LaunchError, SessionExists
 from agent.launchers.calls import Answer, ask, environment, missing, spawn
 from agent.launchers.place import alone, beside_or, private_folder, short_hash
 
@@ -33,7 +33,6 @@ FOLDER_LIMIT_BYTES: Final = 56
 NAME_LIMIT_BYTES: Final = 40
 START_S: Final = 10.0
 GONE_S: Final = 5.0
-TYPED_AT_ONCE_BYTES: Final = 100  # a screen command is limited to a few hundred bytes, and each takes four
 SESSION: Final = re.compile(r"^\t(?P<full>\d+\.(?P<name>\S+))\t.*\((?!Dead)[^()]*\)\s*$", re.MULTILINE)
 MARK_AND_RUN: Final = 'true 2>/dev/null >"$0"; exec "$@"'
 SCREENRC: Final = """\
@@ -52,7 +51,7 @@ def screen_folder(workspace: Path) -> Path:
     return beside_or(workspace, ".aispool.screen", fallback, FOLDER_LIMIT_BYTES)
 
 
-class ScreenLauncher:
+class ScreenLauncher(Immediate):
     """Sessions `task-ID` of GNU screen, in the workspace's own SCREENDIR."""
 
     name: Final = "screen"
@@ -117,19 +116,6 @@ class ScreenLauncher:
                 )
             time.sleep(0.005)
 
-    def send_text(self, task_id: str, text: str, *, settle_s: float = 0) -> None:
-        """Type with `stuff`, then send Enter in a call of its own."""
-        name = self.session_name(task_id)
-        found = self._find(name)
-        if not found:
-            raise LaunchError(f"there is no screen session {name} in {self._folder}; the task may be over")
-        typed = text.encode()
-        for at in range(0, len(typed), TYPED_AT_ONCE_BYTES):
-            self._stuff(found[0], typed[at : at + TYPED_AT_ONCE_BYTES])
-        if settle_s > 0:
-            time.sleep(settle_s)
-        self._stuff(found[0], b"\r")
-
     def _prepare(self, mark: Path) -> None:
         try:
             self._rc.write_text(SCREENRC)
@@ -151,10 +137,6 @@ class ScreenLauncher:
                 )
             time.sleep(0.002)
         mark.unlink()
-
-    def _stuff(self, full: str, typed: bytes) -> None:
-        octal = "".join(f"\\{byte:03o}" for byte in typed)
-        self._expect(self._ask("-S", full, "-p", "0", "-X", "stuff", octal), f"type into {full}")
 
     def _list(self) -> list[tuple[str, str]]:
         if not self._folder.exists():

@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from agent.launchers.base import LaunchError, SessionExists
+from agent.launchers.base import Immediate, LaunchError, SessionExists
 from agent.launchers.calls import Answer, ask, environment, missing, spawn
 from agent.launchers.place import alone, beside_or, private_folder, short_hash
 from agent.launchers.servers import server_pids
@@ -35,7 +35,6 @@ SOCKET_LIMIT_BYTES: Final = 100
 REVIVAL_S: Final = 5.0
 TRIES: Final = 5
 DUPLICATE: Final = "duplicate session"
-TYPED_AT_ONCE: Final = 1000  # characters; a tmux command over 16 kB fails
 NO_SERVER: Final = re.compile(
     r"no server running on|error connecting to .*\(No such file or directory\)|server exited|lost server",
     re.DOTALL,
@@ -49,7 +48,7 @@ def socket_path(workspace: Path) -> Path:
     return beside_or(workspace, NAME, fallback, SOCKET_LIMIT_BYTES)
 
 
-class TmuxLauncher:
+class TmuxLauncher(Immediate):
     """Sessions `task-ID` on the workspace's own tmux server."""
 
     name: Final = "tmux"
@@ -118,16 +117,6 @@ class TmuxLauncher:
         answer = self._ask("kill-session", "-t", f"={self.session_name(task_id)}")
         if not (_no_server(answer) or answer.error.startswith("can't find session")):
             self._expect(answer, "end a session")
-
-    def send_text(self, task_id: str, text: str, *, settle_s: float = 0) -> None:
-        """Type with `send-keys -l`, then send Enter in a call of its own."""
-        pane = f"={self.session_name(task_id)}:"
-        for at in range(0, len(text), TYPED_AT_ONCE):
-            typed = _literal(text[at : at + TYPED_AT_ONCE])
-            self._expect(self._ask("send-keys", "-t", pane, "-l", "--", typed), f"type into {pane}")
-        if settle_s > 0:
-            time.sleep(settle_s)
-        self._expect(self._ask("send-keys", "-t", pane, "Enter"), f"type into {pane}")
 
     def _tmux(self, *options: str) -> list[str]:
         return ["tmux", "-u", "-S", str(self._socket), *options]

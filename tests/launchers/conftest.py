@@ -12,8 +12,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import slurm_cluster
+
 from agent.launchers import LAUNCHERS, Launcher
 from agent.launchers.screen import screen_folder
+from agent.launchers.slurm import SlurmLauncher
 from agent.launchers.tmux import socket_path
 
 if TYPE_CHECKING:
@@ -77,11 +82,25 @@ def servers(workspace: Path) -> list[int]:
     return sorted(pid for pid, parent in found.items() if parent not in found)
 
 
+def jobs(workspace: Path) -> list[int]:
+    """List what runs of a workspace's Slurm jobs: job.py, with its tmux server as a child."""
+    mark = os.fsencode(workspace / ".aispool.slurm") + b"/"
+    found = []
+    for process in Path("/proc").iterdir():
+        try:
+            if mark in (process / "cmdline").read_bytes():
+                found.append(int(process.name))
+        except OSError:
+            continue
+    return sorted(found)
+
+
 class Bench:
     """What the tests share: waiting, finding and ending servers, and a program that records its start."""
 
     wait_until = staticmethod(wait_until)
     servers = staticmethod(servers)
+    jobs = staticmethod(jobs)
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -110,6 +129,11 @@ class Bench:
             os.kill(pid, signal.SIGCONT)
             os.kill(pid, signal.SIGTERM)
         wait_until(lambda: not servers(workspace), f"no server of {workspace} lives")
+        if (workspace / ".aispool.slurm").exists():
+            slurm = SlurmLauncher(workspace)
+            for session in slurm.sessions():
+                slurm.end(session.removeprefix("task-").replace("~", "."))
+            wait_until(lambda: not (slurm.sessions() or jobs(workspace)), "no job is left", 60)
         for path in (socket_path(workspace), screen_folder(workspace)):
             if workspace.resolve() in path.parents:
                 continue
@@ -141,11 +165,36 @@ def workspace(folder: Path, bench: Bench) -> Iterator[Path]:
     bench.reap(path)
 
 
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[slurm_cluster.Cluster]:
+    """A small Slurm cluster, which every command of Slurm's finds from here on."""
+    if lacking := slurm_cluster.missing():
+        pytest.fail(f"{', '.join(lacking)}: install slurm-wlm and munge")
+    folder = Path(tempfile.mkdtemp(prefix="slurm-", dir="/tmp"))
+    cluster = slurm_cluster.Cluster(folder)
+    os.environ["SLURM_CONF"] = str(cluster.conf)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
+        del os.environ["SLURM_CONF"]
+        shutil.rmtree(folder)
+
+
 @pytest.fixture(params=sorted(LAUNCHERS))
 def kind(request: pytest.FixtureRequest) -> str:
+    """Every launcher."""
     name: str = request.param
-    if shutil.which(name) is None:
-        pytest.skip(f"{name} is not installed")
+    if name == "slurm":
+        request.getfixturevalue("cluster")
+    return name
+
+
+@pytest.fixture(params=["screen", "tmux"])
+def multiplexer(request: pytest.FixtureRequest) -> str:
+    """Every launcher with sockets of its own on this machine."""
+    name: str = request.param
     return name
 
 

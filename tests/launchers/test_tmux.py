@@ -63,7 +63,6 @@ def test_a_removed_socket_comes_back(launcher: TmuxLauncher, workspace: Path, be
     before = bench.servers(workspace)
     for act in (
         lambda: launcher.start("u", WAIT, workspace),
-        lambda: launcher.send_text("t", "x"),
         lambda: launcher.end("u"),
         lambda: None,
     ):

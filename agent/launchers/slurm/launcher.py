@@ -1,0 +1,201 @@
+"""Submitting sessions to Slurm, and finding them again by the name of their job.
+
+A start is an acknowledged sbatch, which is less than it seems: a controller that is killed right after
+forgets it (it saves its state every few seconds). So nobody waits for a job for ever: `outlook` tells
+whether the controller still knows it, and whoever is not known any more is submitted again. Should both
+turn up, the wrapper's own rule lets one of them run.
+
+Starts of one kind (time limit, resources) become one job array, whatever their number.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from agent.launchers.base import LaunchError, Outlook, SessionExists, Start
+from agent.launchers.place import alone, short_hash
+from agent.launchers.slurm import batch
+from agent.launchers.slurm.controller import Controller, expect, unavailable
+from spool.names import new_ulid
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agent.launchers.slurm.jobs import Job
+    from spool.task import Resources
+
+JOB: Final = Path(__file__).with_name("job.py")
+MOST_ELEMENTS: Final = 1000
+"""Of one array; Slurm's own default limit (MaxArraySize) is 1001."""
+KINDS: Final = {"cpus": "--cpus-per-task", "memory_mb": "--mem", "gpus": "--gpus", "partition": "--partition",
+                "account": "--account", "qos": "--qos", "constraint": "--constraint"}  # fmt: skip
+
+
+class SlurmLauncher:
+    """Sessions `task-ID`, each in a tmux server of its own inside a job."""
+
+    name: Final = "slurm"
+
+    def __init__(self, workspace: Path) -> None:
+        self._root = workspace.resolve() / batch.FOLDER
+        self._prefix = f"aispool-{short_hash(str(workspace.resolve()))}-"
+        self._controller = Controller(self._root, self._prefix)
+        self._submitted_s: dict[str, float] = {}
+
+    def available(self) -> str | None:
+        """Say what to install, in a sentence; None when nothing is missing."""
+        return unavailable()
+
+    def session_name(self, task_id: str) -> str:
+        """Name the session of a task: `~` is in no id, so it stands for the dot that tmux would replace."""
+        return "task-" + task_id.replace(".", "~")
+
+    def start(self, task_id: str, argv: Sequence[str], cwd: Path) -> None:
+        """Submit one session; it begins when Slurm has a place for it."""
+        error = self.start_all([Start(task_id, tuple(argv), cwd)]).get(task_id)
+        if error is not None:
+            raise error
+
+    def start_all(self, starts: Sequence[Start]) -> dict[str, LaunchError]:
+        """Submit sessions, those of one kind as one job array; those of an error were not submitted."""
+        try:
+            self._root.mkdir(mode=0o700, exist_ok=True)
+            with alone(self._root / ".lock"):
+                return self._start_all(starts)
+        except LaunchError as error:
+            return dict.fromkeys((start.task_id for start in starts), error)
+        except OSError as error:
+            what = LaunchError(f"cannot write in {self._root}: {error.strerror}; free some space")
+            return dict.fromkeys((start.task_id for start in starts), what)
+
+    def outlook(self, task_id: str) -> Outlook | None:
+        """Tell whether a submitted session may still run, and in words how it stands."""
+        session = self.session_name(task_id)
+        job = self._controller.known().get(session)
+        if job is not None and not job.is_over:
+            return Outlook(may_run=True, words=_standing(job))
+        if self._submitted_s.get(session, -math.inf) >= self._controller.said_s:
+            return Outlook(may_run=True, words="it was handed to Slurm, which has not answered since")
+        if job is None:
+            return Outlook(may_run=False, words="Slurm does not know its job any more")
+        return Outlook(may_run=False, words=f"Slurm says of its job: {job.state}{_because(job)}")
+
+    def refusal(self, resources: Resources, time_s: float) -> str | None:
+        """Say why no node could ever run this; None when one could, or when nobody can tell now."""
+        return self._controller.refusal(resources, time_s)
+
+    def attach_command(self, task_id: str) -> list[str]:
+        """Give the words that join the job on its node; while it waits, those that show its place in line."""
+        session = self.session_name(task_id)
+        job = self._controller.known().get(session)
+        if job is None or _is_gone(job):
+            return ["squeue", "--me", "--start"]
+        if not job.node:
+            return ["squeue", "--start", f"--name={self._prefix}{job.batch}"]
+        join = ["srun", f"--jobid={job.number}", "--overlap", "--pty"]
+        return [*join, *self._tmux(job), "attach-session", f"-t={session}"]
+
+    def sessions(self) -> set[str]:
+        """List the names of all sessions that wait or run."""
+        return {session for session, job in self._controller.jobs().items() if not _is_gone(job)}
+
+    def exists(self, task_id: str) -> bool:
+        """Say whether the task has a session."""
+        return self.session_name(task_id) in self.sessions()
+
+    def end(self, task_id: str) -> None:
+        """Cancel the task's job if there is one; its name must fit, as the number alone may be another's."""
+        job = self._controller.jobs().get(self.session_name(task_id))
+        if job is None or _is_gone(job):
+            return
+        named = f"--name={self._prefix}{job.batch}"
+        expect(self._controller.call("scancel", named, job.address), "cancel a job")
+        self._submitted_s.pop(self.session_name(task_id), None)
+        self._controller.ask_again()
+
+    def _start_all(self, starts: Sequence[Start]) -> dict[str, LaunchError]:
+        present = self._controller.jobs()
+        errors: dict[str, LaunchError] = {}
+        kinds: dict[tuple[str, ...], list[Start]] = {}
+        for start in starts:
+            job = present.get(self.session_name(start.task_id))
+            if job is not None and not _is_gone(job):
+                attach = shlex.join(self.attach_command(start.task_id))
+                errors[start.task_id] = SessionExists(
+                    f"Slurm has job {job.address} ({job.state}) of {start.task_id} already; attach: {attach}"
+                )
+            elif not start.cwd.is_dir():
+                errors[start.task_id] = LaunchError(f"{start.cwd} is not a folder here: make it")
+            else:
+                kinds.setdefault(_options(start), []).append(start)
+        self._controller.forget_batches(present.values())
+        for options, alike in kinds.items():
+            for some in (alike[at : at + MOST_ELEMENTS] for at in range(0, len(alike), MOST_ELEMENTS)):
+                try:
+                    self._submit(options, some)
+                except LaunchError as error:
+                    errors.update(dict.fromkeys((start.task_id for start in some), error))
+        return errors
+
+    def _submit(self, options: tuple[str, ...], starts: Sequence[Start]) -> None:
+        name = new_ulid()
+        elements = [
+            batch.Element(
+                self.session_name(start.task_id), start.argv, str(start.cwd), self._socket(name, index)
+            )
+            for index, start in enumerate(starts)
+        ]
+        folder = self._root / name
+        words = [sys.executable, "-I", "-S", str(JOB), str(folder)]
+        batch.write(self._root, name, elements, f"#!/bin/sh\nexec {shlex.join(words)}\n")
+        array = ["--output=" + str(folder / "0.out")]
+        if len(starts) > 1:
+            array = ["--output=" + str(folder / "%a.out"), f"--array=0-{len(starts) - 1}"]
+        submitted_s = time.monotonic()
+        answer = self._controller.call(
+            *("sbatch", "--parsable", f"--job-name={self._prefix}{name}", f"--chdir={starts[0].cwd}"),
+            *("--nodes=1", "--ntasks=1", "--requeue", *array, *options, str(folder / batch.SCRIPT)),
+        )
+        # an error may come after the controller took it: it is asked again, and the batch stays
+        expect(answer, "take a job")
+        for start in starts:
+            self._submitted_s[self.session_name(start.task_id)] = submitted_s
+        self._controller.ask_again()
+
+    def _tmux(self, job: Job) -> list[str]:
+        return ["tmux", "-u", "-S", self._socket(job.batch, job.index)]
+
+    def _socket(self, name: str, index: int) -> str:
+        """Name a socket on the node; a job that ends late must not remove its successor's."""
+        folder = f"/tmp/aispool-slurm-{os.getuid()}"  # noqa: S108 - checked in job.py
+        return f"{folder}/{short_hash(f'{self._prefix}{name}-{index}')}"
+
+
+def _options(start: Start) -> tuple[str, ...]:
+    """Write the wishes of a start as options of sbatch; values stand behind `=`: none becomes an option."""
+    options = [] if start.time_s is None else [f"--time={math.ceil(start.time_s / 60)}"]
+    for field, option in KINDS.items():
+        value = getattr(start.resources, field, None)
+        if value is not None:
+            options.append(f"{option}={value}" + ("M" if field == "memory_mb" else ""))
+    return tuple(options)
+
+
+def _is_gone(job: Job) -> bool:
+    return job.is_over or job.is_leaving
+
+
+def _because(job: Job) -> str:
+    return "" if job.reason in {"", "None"} else f" ({job.reason})"
+
+
+def _standing(job: Job) -> str:
+    if job.node:
+        return f"it runs in Slurm's job {job.number} on {job.node}"
+    return f"it waits in Slurm's queue{_because(job)}, job {job.address}"
