@@ -12,7 +12,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from spool.exclusive import move_new
-from spool.files import fsync_folder, make_folder, put_new
+from spool.files import fsync_folder, fsync_tree, make_folder, put_new
 from spool.names import (
     FILES_SUFFIX,
     MAX_TASK_NAME_BYTES,
@@ -134,12 +134,7 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copytree(source, target)
     else:
         shutil.copy2(source, target)
-    for path in (target, *target.rglob("*")) if target.is_dir() else (target,):
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    fsync_tree(target)
 
 
 def request(path: Path, content: bytes = b"") -> None:

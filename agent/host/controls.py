@@ -31,8 +31,8 @@ LOOKS = 3
 """A task moves while it is looked for: tasks → claim → session → results."""
 
 
-def apply(site: Site, intake: Intake, board: Board, control: Control) -> bool:
-    """Do what a control says; False when its task is still on its way here.
+def apply(site: Site, intake: Intake, board: Board, control: Control) -> str | None:
+    """Do what a control says, and return what came of it, in words; None when its task is on its way here.
 
     Raises:
         OSError: the disk; doing it again is harmless.
@@ -42,12 +42,12 @@ def apply(site: Site, intake: Intake, board: Board, control: Control) -> bool:
         if control.task_id is None:
             _do(site, control)
         elif not _do_to_task(site, intake, board, control, control.task_id):
-            return False
+            return None
     except (RequestError, EnrolmentError, DamagedError) as error:
         log.warning("control cannot be done", do=control.do, id=control.id, **about, what=str(error))
-    else:
-        log.info("control done", do=control.do, id=control.id, **about)
-    return True
+        return f"not done: {' '.join(str(error).split())}"
+    log.info("control done", do=control.do, id=control.id, **about)
+    return "done"
 
 
 def _do(site: Site, control: Control) -> None:

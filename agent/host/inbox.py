@@ -23,7 +23,7 @@ from agent.host.trouble import is_everybodys
 from spool.admit import NotYet, Ready, Sight, give_up_waiting, look
 from spool.control import parse_control
 from spool.exclusive import move_new
-from spool.files import make_folder, put, read_regular, remove
+from spool.files import fsync_tree, make_folder, put, read_regular, remove
 from spool.known import place_of, repeated
 from spool.names import FILES_SUFFIX, is_dropped_name, stem_of
 from spool.records import DamagedError
@@ -101,7 +101,9 @@ class Inbox:
             OSError: the disk; what was taken so far is taken, and the next call goes on.
         """
         workspace = self._site.workspace
-        tasks, controls = _paths(workspace.inbox_tasks), _paths(workspace.inbox_control)
+        # controls are listed first: what one of them is about was delivered before it
+        controls = _paths(workspace.inbox_control)
+        tasks = _paths(workspace.inbox_tasks)
         self._sights = {path: self._sights[path] for path in (*tasks, *controls) if path in self._sights}
         left = self._take_some(tasks, self._take_task)
         left = left or self._take_some(controls, self._take_control)
@@ -186,7 +188,9 @@ class Inbox:
         if os.path.lexists(target):
             return NotYet(f"tasks/{path.name} is another task's file", _AGAIN_S)
         self._note(arrival, _BEGUN)
+        fsync_tree(path)  # rsync leaves that to whoever cares
         with suppress(FileNotFoundError):
+            fsync_tree(files)
             try:
                 move_new(files, workspace.tasks / files.name)
             except FileExistsError:
@@ -230,11 +234,12 @@ class Inbox:
         done = self._site.workspace.delivered / "control" / control.id
         if done.exists():
             log.info("control delivered again", file=path.name)
-        elif not apply(self._site, self._intake, self._board, control):
-            return NotYet(f"{control.task_id} is on its way", _AGAIN_S)
         else:
+            outcome = apply(self._site, self._intake, self._board, control)
+            if outcome is None:
+                return NotYet(f"{control.task_id} is on its way", _AGAIN_S)
             make_folder(done.parent)
-            put(done, b"")
+            put(done, f"{outcome}\n".encode())
         remove(path)
         return None
 

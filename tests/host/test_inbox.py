@@ -341,6 +341,16 @@ def test_a_waiting_task_is_ended(host: Host, workspace: Workspace, do: str, word
     assert "build" not in host.intake
 
 
+def test_what_came_of_a_control_can_be_read(host: Host, workspace: Workspace) -> None:
+    """In one line under its ULID, for the collector and for people."""
+    push(workspace, "build")
+    done = ask(workspace, "hold", task_id="build")
+    in_vain = ask(workspace, "answer", task_id="build", text="yes")
+    host.look()
+    assert (workspace.delivered / "control" / done).read_text() == "done\n"
+    assert "not done: build has not started" in (workspace.delivered / "control" / in_vain).read_text()
+
+
 def test_a_session_is_asked_to_end_and_never_withdrawn(host: Host, workspace: Workspace) -> None:
     """A task that another agent has may have started: withdrawing leaves it alone."""
     folder = in_session(workspace, "runs")
