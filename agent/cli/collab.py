@@ -11,6 +11,8 @@ from agent.cli.lazy import LazyGroup
 COMMANDS: Final = {
     "run": ("agent.cli.collab_run", "Ask several models one question."),
     "show": ("agent.cli.collab_show", "Show a run: its steps, scores, commands and report."),
+    "providers": ("agent.cli.collab_providers", "List who could answer a role, and what is missing."),
+    "login": ("agent.cli.collab_login", "Log in to a provider, or give its key."),
 }
 """Name → module, in which the command has the name `NAME_command`, and its first sentence."""
 

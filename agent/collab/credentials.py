@@ -203,6 +203,24 @@ def ask_keyring(user: str) -> str | None:
     return str(value) if value else None
 
 
+def store_in_keyring(user: str, value: str) -> None:
+    """Keep a provider's key in the keyring.
+
+    Raises:
+        CredentialError: there is no keyring that keeps anything, or it refuses.
+    """
+    ring = keyring()
+    if ring is None:
+        raise CredentialError(
+            "there is no keyring here that keeps anything (the package `keyring` is not installed, or no "
+            "desktop is logged in): leave --keyring out, and the key is kept in a file for you alone"
+        )
+    try:
+        ring.set_password(SERVICE, user, value)
+    except ring.errors.KeyringError as error:
+        raise CredentialError(f"the keyring refuses ({type(error).__name__}): unlock it") from None
+
+
 def store_key(workspace: Workspace, name: str, value: str) -> Path:
     """Write a key as NAME=VALUE into configs/env/collab.env (0600); what else stands there stays.
 

@@ -38,6 +38,7 @@ class Ready:
         credential: where its key comes from; empty where it needs none.
     """
 
+    definition: ProviderDefinition
     provider: Provider
     where: str
     credential: str = ""
@@ -49,6 +50,8 @@ class Providers:
 
     Args:
         environment: with what configs/env/collab.env adds.
+        missing: why a provider is not ready.
+        keyless: those that only lack a key.
         local_keys: of servers on this machine, for those that want one.
     """
 
@@ -57,6 +60,7 @@ class Providers:
     environment: Mapping[str, str]
     ready: dict[str, Ready] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
+    keyless: set[str] = field(default_factory=set)
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     _askable: dict[str, Provider] = field(default_factory=dict)
@@ -124,8 +128,9 @@ class Providers:
                     for name, one in self.definitions.items()
                     if one.local and name not in self.ready
                 ]
+                self.missing |= {one.name: "no server answers there" for one, _ in candidates}
                 for provider in find_local(candidates, self.environment):
-                    self.add(Ready(provider, provider.definition.url(self.environment)))
+                    self.add(Ready(provider.definition, provider, provider.definition.url(self.environment)))
             return [name for name, one in self.definitions.items() if one.local and name in self.ready]
 
     def family(self, name: str, model: str | None = None) -> str:
@@ -153,13 +158,19 @@ class Providers:
 
     def _raise_nobody(self, wanted: Sequence[Choice]) -> tuple[Choice, ...]:
         named = list(dict.fromkeys(choice.provider for choice in wanted)) or list(self.definitions)
-        why = "; ".join(f"{name}: {self.missing.get(name, 'not ready')}" for name in named)
+        keyless = [name for name in named if name in self.keyless]
+        why = [f"{', '.join(keyless)}: no key"] if keyless else []
+        why += [
+            f"{name}: {self.missing[name]}"
+            for name in named
+            if name not in self.keyless and not self.definitions[name].local
+        ]
         keys = [key for name in named for key in self.definitions[name].key_env[:1]]
         login = next((name for name in named if self.definitions[name].login), "qwen")
         unused = f" Ready, but named by no role here: {', '.join(self.ready)}." if self.ready else ""
         raise ProviderError(
             "unavailable",
-            f"nobody can answer ({why}). Three ways to change that: a key, as a line like "
+            f"nobody can answer ({'; '.join(why) or 'no server on this machine'}). Three ways to change that: a key, as a line like "
             f"{(keys or ['GEMINI_API_KEY'])[0]}=… in {env_file(self.workspace)} (chmod 600) or in the "
             f"environment; a login, with `aispool collab login {login}`; or a model server on this machine, "
             f"such as `ollama serve`, on its usual port: {ports(self.definitions.values())}.{unused}",

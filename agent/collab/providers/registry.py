@@ -71,7 +71,9 @@ def _prepare(
     name, workspace = definition.name, providers.workspace
     if definition.kind == "tool":
         tool = ToolProvider(definition, workspace, providers.clock, providers.sleep)
-        providers.add(Ready(tool, f"the tool {definition.tool} on {definition.host or 'this host'}"))
+        providers.add(
+            Ready(definition, tool, f"the tool {definition.tool} on {definition.host or 'this host'}")
+        )
         return
     secrets = find_keys(
         names=definition.key_env,
@@ -92,6 +94,7 @@ def _prepare(
         tokens = store.read()
         if tokens is None:
             providers.missing[name] = _how_to_get_a_key(definition)
+            providers.keyless.add(name)
             return
         keys = LoginKeys(store, Server.of(definition, providers.environment))
         credential = f"the login in {store.file}"
@@ -99,7 +102,8 @@ def _prepare(
         url = None if named else tokens.base_url
     url = url or definition.url(providers.environment)
     http = Http(name, url, proxy=definition.proxy, clock=providers.clock)
-    providers.add(Ready(RemoteProvider(definition, http, keys, providers.clock), url, credential))
+    remote = RemoteProvider(definition, http, keys, providers.clock)
+    providers.add(Ready(definition, remote, url, credential))
 
 
 def _key_file(definition: ProviderDefinition, workspace: Workspace) -> Path | None:

@@ -121,14 +121,14 @@ class RemoteProvider:
         if self.definition.model:
             return self.definition.model
         if self._default is None:
-            listed = [model for model in self.models() if not _NO_CHAT.search(model)]
-            if not listed:
+            found = default_of(self.models())
+            if found is None:
                 raise ProviderError(
                     "unavailable",
                     f"{self.name} lists no model: load one there (`ollama pull qwen3`, say), or name one "
                     f"with model = … in [providers.{self.name}] of configs/roles.toml",
                 )
-            self._default = listed[0]
+            self._default = found
         return self._default
 
     def _ask(self, request: Request, model: str, learned: _Concessions) -> Ask:
@@ -160,18 +160,31 @@ class RemoteProvider:
                 error.another_key = self.keys.failed(key, error)
             raise
 
+    def unknown_model(self, model: str, listed: tuple[str, ...]) -> str:
+        """Say that a model is not there, and which are."""
+        shown = ", ".join(listed[:_SHOWN_MODELS]) + (" …" if len(listed) > _SHOWN_MODELS else "")
+        return (
+            f"{self.name} has no model {model!r} (any more); it lists {shown or 'none'}: name one of them "
+            f"with model = … in [providers.{self.name}] of configs/roles.toml"
+        )
+
     def _unknown(self, model: str, error: ProviderError) -> ProviderError:
-        """Name the model that is not there, and those that are."""
         try:
             listed = self.models()
         except ProviderError:
             return error
-        shown = ", ".join(listed[:_SHOWN_MODELS]) + (" …" if len(listed) > _SHOWN_MODELS else "")
-        return ProviderError(
-            "unknown_model",
-            f"{self.name} has no model {model!r} (any more); it lists {shown or 'none'}: name one of them "
-            f"with model = … in [providers.{self.name}] of configs/roles.toml",
-        )
+        return ProviderError("unknown_model", self.unknown_model(model, listed))
+
+
+def default_of(listed: tuple[str, ...]) -> str | None:
+    """Return the model that is taken when nobody names one: the first that chats; None when none does."""
+    return next((model for model in listed if not _NO_CHAT.search(model)), None)
+
+
+def is_listed(model: str, listed: tuple[str, ...]) -> bool:
+    """Tell whether a model is in a list, which may have it with a date or `latest` behind its name."""
+    dated = re.compile(rf"{re.escape(model)}(?:[-:@](?:latest|\d{{6,8}}|\d{{4}}-\d\d-\d\d))?")
+    return any(dated.fullmatch(name) for name in listed)
 
 
 def _concede(learned: _Concessions, ask: Ask, message: str) -> bool:
