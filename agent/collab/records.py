@@ -180,6 +180,8 @@ class StepRecord(Record):
     Args:
         name: the file's stem: `1-plan`, `2-analyst`, `3-validation-analyst`, `4-consensus` …
         state: `ok`, or `failed` and why.
+        kind: of the failure, as in `agent.collab.providers.base`.
+        retry_after_s: when its provider's limit ends, counted from `finished_at`.
         prompt_sha256: of the prompt, as it was sent.
         saw: step → sha256 of the step files whose content was in the prompt.
         calls: every request, the failed ones included.
@@ -193,6 +195,8 @@ class StepRecord(Record):
     role: str
     state: Literal["ok", "failed"]
     reason: str = ""
+    kind: str | None = None
+    retry_after_s: float | None = None
     provider: str | None = None
     model: str | None = None
     family: str | None = None

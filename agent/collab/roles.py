@@ -215,6 +215,7 @@ class Prompts(BaseModel):
     model_config = _STRICT
     plan: Template
     answer: Template
+    proposing: Template
     validate_response: Template
     integrate: Template
     side_effects: Template
