@@ -62,14 +62,13 @@ class Round:
 
 
 def exchange(peer: Peer, sending: Sending | None) -> Round:
-    """Make one round with a host.
+    """Make one round with a host that is connected.
 
     Raises:
         TransferError: it was not reached, or no longer; what was done stays, and the next round goes on.
         CallError: a program is missing here.
         OSError: our own disk.
     """
-    _connect(peer)
     if sending is not None:
         sending.give(peer)
     more = sending.unsettled(peer) if sending is not None else ()
@@ -97,7 +96,13 @@ def exchange(peer: Peer, sending: Sending | None) -> Round:
     return done
 
 
-def _connect(peer: Peer) -> None:
+def connect(peer: Peer) -> None:
+    """Open the connections to a host, or find them open.
+
+    Raises:
+        TransferError: it cannot be reached.
+        CallError: a program is missing here.
+    """
     for link in peer.links:
         ended = calls.connect(link, peer.watching)
         if ended.code != 0:
