@@ -31,6 +31,7 @@ from agent.budget import Budget  # noqa: TC001 - pydantic reads the annotations
 from agent.collector import CollectorOptions
 from agent.mistakes import in_words
 from agent.quantities import Bytes, Count, Days, Duration, Name, Slots, SomeBytes  # noqa: TC001 - pydantic reads them
+from spool.admit import Rules
 from spool.files import read_regular
 
 if TYPE_CHECKING:
@@ -144,6 +145,10 @@ class AgentConfig(BaseModel):
     def allowed_uids(self) -> frozenset[int]:
         """Return the users whose files are accepted; our own is always among them."""
         return frozenset((os.geteuid(), *(_uid_of(user) for user in self.allowed_users)))
+
+    def rules(self) -> Rules:
+        """Return what may be dropped."""
+        return Rules(self.max_task_bytes, self.quiet_s, self.reject_unparsable_after_s, self.allowed_uids)
 
 
 def _uid_of(user: str | int) -> int:

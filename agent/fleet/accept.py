@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from agent.fleet.outbox import HELD, NOTE, SOURCE, Note, Parcel
+from agent.fleet.outbox import HELD, NOTE, SOURCE, Note, Parcel, discard
 from spool.admit import NotYet, Ready, Sight, Verdict, give_up_waiting, look
 from spool.exclusive import move_new
 from spool.files import fsync_folder, make_folder, put, read_regular, remove
@@ -210,3 +210,16 @@ def _digest(parcel: Parcel) -> str | None:
     """Return the SHA-256 of what was dropped."""
     source = _dropped_file(parcel.folder)
     return hashlib.sha256(read_regular(source)).hexdigest() if source else None
+
+
+def refuse_accepted(mirror: Mirror, parcel: Parcel, refusal: Refusal) -> None:
+    """Refuse a task that was accepted: what was dropped goes to rejected/; cut off, `is_refused` tells."""
+    source = _dropped_file(parcel.folder)
+    if source is not None:
+        reject(mirror.workspace, source, refusal, BY, files=parcel.files)
+    discard(parcel)
+
+
+def is_refused(parcel: Parcel) -> bool:
+    """Tell whether the dropped file of a task on its way is gone, because it was refused."""
+    return _dropped_file(parcel.folder) is None

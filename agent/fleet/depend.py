@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agent.fleet.outbox import READY, Parcel
 from agent.graph import cycles
-from spool.files import fsync_folder, make_folder, move, put, read_regular
+from spool.files import fsync_folder, make_folder, move, put, read_regular, remove
 from spool.records import State
 from spool.strictjson import parse_object
 from spool.submit import encode
@@ -115,6 +115,8 @@ def release(parcel: Parcel, task: Task, go: Go, *, without_host: bool) -> Fail |
         fields = parse_object(read_regular(parcel.task, MAX_TASK_BYTES))
         make_folder(parcel.released.parent)
         put(parcel.released, encode(_released_fields(fields, go.released, without_host=without_host)))
+    else:
+        remove(parcel.released)  # made for another host, before it was given to this one
     parcel.mark(READY)
     return None
 

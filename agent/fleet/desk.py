@@ -11,10 +11,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from agent.fleet import controls
-from agent.fleet.accept import Door
+from agent.fleet.accept import Door, is_refused
 from agent.fleet.controls import Controls, order
-from agent.fleet.ending import mend
-from agent.fleet.outbox import HELD, Parcel, parcels, sweep
+from agent.fleet.ending import hide, mend
+from agent.fleet.layout import ANY
+from agent.fleet.outbox import HELD, Parcel, discard, parcels, sweep
 from agent.fleet.shown import Known, inode, link_over
 from agent.fleet.waiting import mirrored_tasks
 from spool.files import put
@@ -47,6 +48,18 @@ class Desk:
         self._begun = False
         self._why: dict[Path, str] = {}
 
+    @property
+    def is_a_host(self) -> bool:
+        """Tell whether this is a host, and not `any`."""
+        return self.mirror.name != ANY
+
+    def has(self, task_id: str) -> bool:
+        """Tell whether a task of this id is here in any form, as far as we know."""
+        boxes = (self.mirror.outbox.tasks, self.mirror.sent.tasks, self.mirror.workspace.sessions)
+        if any((box / task_id).is_dir() for box in (*boxes, self.mirror.workspace.results)):
+            return True
+        return task_id in self._waiting.of(self.mirror)
+
     def outbox(self) -> list[Parcel]:
         """Return what its host provably does not have."""
         return list(parcels(self.mirror.outbox.tasks))
@@ -54,6 +67,10 @@ class Desk:
     def sent(self) -> list[Parcel]:
         """Return what its host has, or may have."""
         return list(parcels(self.mirror.sent.tasks))
+
+    def parcel_sent(self, task_id: str) -> Parcel:
+        """Return one of `sent`."""
+        return Parcel(self.mirror.sent.tasks / task_id)
 
     def look(self, now_s: float, rules: Rules) -> bool:
         """Take up what people put, moved and dropped here; True when something was accepted.
@@ -74,7 +91,11 @@ class Desk:
         for folder in (self.mirror.outbox.tasks, self.mirror.sent.tasks):
             sweep(folder)
         for parcel in self.outbox():
-            mend(self.mirror, parcel)
+            if is_refused(parcel):
+                hide(self.mirror, parcel)
+                discard(parcel)
+            else:
+                mend(self.mirror, parcel)
         controls.finish_taking(self.mirror)
         self._door.finish_accepting(rules)
         self._begun = True

@@ -34,7 +34,7 @@ def end(mirror: Mirror, parcel: Parcel, state: State, reason: str) -> bool:
         state: how it ends.
         reason: one sentence.
     """
-    task, note = parcel.parsed(), parcel.note()
+    task, note = parcel.accepted(), parcel.note()
     if task is None or note is None:
         return False
     result = Result(

@@ -126,10 +126,14 @@ class Parcel:
         """Return the bytes that the host is given."""
         return read_regular(self.outgoing, MAX_TASK_BYTES)
 
-    def parsed(self) -> Task | None:
-        """Return the task; None when it was moved at this moment."""
+    def accepted(self) -> Task | None:
+        """Return the task as it was accepted; None when it was moved at this moment.
+
+        Raises:
+            OSError: it cannot be read.
+        """
         try:
-            parsed = parse_task(self.content())
+            parsed = parse_task(read_regular(self.task, MAX_TASK_BYTES))
         except FileNotFoundError:
             return None
         if isinstance(parsed, Refusal):

@@ -12,7 +12,6 @@ from agent.config import host_name
 from agent.host.collecting import waiting_for_collector
 from agent.launchers import LAUNCHERS
 from agent.proctree import boot_id
-from spool.admit import Rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +21,8 @@ if TYPE_CHECKING:
     from agent.config import AgentConfig
     from agent.launchers import Launcher
     from agent.tools.registry import Registry
-    from spool.task import AcceptedTask
+    from spool.admit import Rules
+    from spool.task import Task
     from spool.workspace import Workspace
 
 BELL = ".bell"
@@ -71,17 +71,14 @@ class Site:
 
     def rules(self) -> Rules:
         """Return what may be dropped here."""
-        config = self.config
-        return Rules(
-            config.max_task_bytes,
-            config.quiet_s,
-            config.reject_unparsable_after_s,
-            config.allowed_uids,
-        )
+        return self.config.rules()
 
-    def launcher(self, task: AcceptedTask | None = None) -> Launcher:
-        """Return the launcher that a task asks for, or the configured one."""
-        name = (task.launcher if task else None) or self.config.launcher
+    def launcher(self, task: Task | None = None) -> Launcher:
+        """Return the launcher of a task, or the usual one."""
+        return self.launcher_named(self.config.launcher_of(task) if task else self.config.launcher)
+
+    def launcher_named(self, name: str) -> Launcher:
+        """Return one launcher; there is one of each, which remembers what it was told."""
         if name not in self.launchers:
             self.launchers[name] = LAUNCHERS[name](self.workspace.root)
         return self.launchers[name]

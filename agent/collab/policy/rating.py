@@ -14,6 +14,7 @@ DECISIONS: Final[tuple[Decision, ...]] = ("allow", "ask", "deny")
 Effect = Literal[
     "read",  # looks, and changes nothing
     "secret",  # reads what must not leave the host: keys, password hashes, tokens
+    "probe",  # asks another host a question that names it and carries nothing else
     "network",  # talks to another host
     "write",  # creates or changes files
     "delete",  # removes files

@@ -1,0 +1,171 @@
+"""One program's arguments against its rules in the policy."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from agent.collab.policy import awk, sed
+from agent.collab.policy.arguments import ANY, Parsed, parse
+from agent.collab.policy.network import plain_host, plain_url
+from agent.collab.policy.paths import Where, is_kind
+from agent.collab.policy.words import HOLE, Arg
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agent.collab.policy.rating import Effect
+    from agent.collab.policy.rules import Policy, Program
+
+_JQ: Final = re.compile(r"\benv\b|\$ENV|\b(?:import|include|input_filename|get_search_list|modulemeta)\b")
+
+
+@dataclass(slots=True)
+class Judged:
+    """What a program does with its arguments.
+
+    Args:
+        operations: effect, target, and sometimes why.
+        refused: arguments that its rules do not list.
+        otherwise: what it may do with those; None when nobody knows.
+    """
+
+    operations: list[tuple[Effect, str, str | None]] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    otherwise: Effect | None = None
+
+
+def judge(policy: Policy, spec: Program, program: str, args: Sequence[Arg], where: Where) -> Judged:
+    """Hold a program's arguments against its rules."""
+    judged = Judged(otherwise=spec.otherwise)
+    parsed = parse(args, spec.flags, ordered=spec.ordered or bool(spec.subcommands), bundle=spec.bundle)
+    if spec.subcommands:
+        return _subcommand(policy, spec, program, parsed, where)
+    judged.refused.extend(parsed.refused)
+    if spec.requires and not parsed.given(spec.requires):
+        judged.refused.append(f"no {spec.requires.split(' ')[0]}")
+    if spec.uploads and any(re.match(spec.uploads, arg.text) for arg in args):
+        judged.operations.append(("exfiltrate", args[-1].text, None))
+    operands = _without_first(spec, parsed, judged)
+    if spec.most is not None and len(operands) > spec.most:
+        judged.refused.append(operands[-1].text)
+    if spec.matches is not None:
+        judged.refused.extend(arg.text for arg in operands if not re.fullmatch(spec.matches, arg.text))
+    _Operands(policy, spec, where, judged).check(
+        operands, tree=bool(spec.recursive and parsed.given(spec.recursive))
+    )
+    _option_values(policy, spec, args, where, judged)
+    return judged
+
+
+def _subcommand(policy: Policy, spec: Program, program: str, parsed: Parsed, where: Where) -> Judged:
+    name = parsed.operands[0] if parsed.operands else Arg("")
+    chosen = spec.subcommands.get(name.text) if name.known else None
+    rest = parsed.operands[1:] if name.text else []
+    if chosen is None and "*" in spec.subcommands and name.known:
+        chosen, rest = spec.subcommands["*"], list(parsed.operands)
+    if chosen is None:
+        return Judged(refused=[name.text or "nothing"], otherwise=spec.otherwise)
+    judged = judge(policy, chosen, program, rest, where)
+    judged.refused.extend(parsed.refused)
+    judged.otherwise = judged.otherwise or spec.otherwise
+    judged.operations = [(effect, target or name.text, why) for effect, target, why in judged.operations]
+    return judged
+
+
+def _without_first(spec: Program, parsed: Parsed, judged: Judged) -> list[Arg]:
+    """Return the operands behind a pattern or a program, which is held against its own language."""
+    operands = list(parsed.operands)
+    if spec.first is None:
+        return operands
+    scripts = parsed.values(spec.first_options)
+    if not parsed.given(spec.first_options):
+        if not operands:
+            judged.refused.append("no pattern or program")
+            return []
+        scripts = [operands.pop(0)]
+    if spec.first == "pattern":
+        return operands
+    if any(HOLE in script.text or script.splits for script in scripts):
+        judged.refused.append("a program that nobody knows")
+        return operands
+    text = "\n".join(script.text for script in scripts)
+    match spec.first:
+        case "sed":
+            found = sed.examine(text)
+            operands += [Arg(path) for path in found.reads]
+            doubt = found.doubt
+        case "awk":
+            doubt = awk.examine(text)
+            operands = [arg for arg in operands if not re.match(r"[A-Za-z_]\w*=", arg.text)]
+        case _:
+            doubt = "jq tells variables of the environment" if _JQ.search(text) else None
+    if doubt:
+        judged.refused.append(doubt)
+    return operands
+
+
+class _Operands:
+    def __init__(self, policy: Policy, spec: Program, where: Where, judged: Judged) -> None:
+        self.policy = policy
+        self.spec = spec
+        self.where = where
+        self.judged = judged
+
+    def check(self, operands: list[Arg], *, tree: bool) -> None:
+        kind = "tree" if tree and self.spec.operands == "content" else self.spec.operands
+        if kind == "tree" and not operands:
+            operands = [Arg(".")]
+        for arg in operands:
+            self.one(kind, arg)
+        if not operands or kind in {"none", "data"}:
+            self.add("")
+
+    def add(self, target: str, effect: Effect | None = None, why: str | None = None) -> None:
+        self.judged.operations.append((effect or self.spec.effect, target, why))
+
+    def one(self, kind: str, arg: Arg) -> None:
+        text = arg.text
+        match kind:
+            case "none":
+                self.judged.refused.append(text)
+            case "meta":
+                self.add(text)
+            case "content" | "tree":
+                self.content(arg, tree=kind == "tree")
+            case "host":
+                self.add(text, None if plain_host(text.lstrip("@")) else "network")
+            case "url":
+                self.add(text, None if plain_url(text) else "network")
+            case _:
+                pass
+
+    def content(self, arg: Arg, *, tree: bool) -> None:
+        paths = self.policy.paths
+        below = tree or arg.below
+        if arg.text == "-":
+            self.add("")
+        elif HOLE in arg.text or (self.where.lost and not arg.text.startswith(("/", "~"))):
+            self.add(arg.text, "opaque", "prints a file that nobody knows")
+        elif is_kind(paths, "secret", arg.text, self.where) or (
+            below and is_kind(paths, "secret_trees", arg.text, self.where)
+        ):
+            self.add(arg.text, "secret")
+        else:
+            self.add(arg.text)
+
+
+def _option_values(policy: Policy, spec: Program, args: Sequence[Arg], where: Where, judged: Judged) -> None:
+    """Take note of secrets that an option names: `--files0-from=/etc/shadow`, `-f/etc/shadow`."""
+    if spec.operands in {"data", "host", "url"} and ANY in spec.flags:
+        return
+    for position, arg in enumerate(args):
+        option = arg.text.startswith("-")
+        values = [arg.text.partition("=")[2], arg.text[2:]] if option else []
+        if position and args[position - 1].text.startswith("-") and not option:
+            values.append(arg.text)
+        for value in values:
+            if value and HOLE not in value and is_kind(policy.paths, "secret", value, where):
+                if spec.operands != "meta" or option:
+                    judged.operations.append(("secret", value, None))

@@ -1,0 +1,69 @@
+"""Rating a command line: every command in it, in chains, pipes, substitutions and behind wrappers.
+
+Each simple command is resolved to `Operation`s (program, effect, target); what cannot be resolved is an
+`opaque` one. The policy decides on each effect for the role and the host; the strictest decision stands for
+all. Nothing is executed and no file is looked at: the same words rate the same everywhere.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from agent.collab.policy.resolve import Resolver
+from agent.collab.policy.rating import Operation, Rating, stricter
+
+if TYPE_CHECKING:
+    from agent.collab.policy.rating import Decision, Effect
+    from agent.collab.policy.rules import Policy
+
+_MEANING: Final[dict[Effect, str]] = {
+    "read": "looks",
+    "probe": "asks another host",
+    "secret": "reads what must not leave this host",
+    "network": "talks to another host",
+    "write": "writes",
+    "delete": "deletes",
+    "control": "changes what runs",
+    "execute": "runs code that cannot be judged here",
+    "privilege": "acts with other rights, or gives them",
+    "persist": "stays after the command",
+    "wipe": "destroys for good",
+    "exfiltrate": "sends what it read to another host",
+    "opaque": "cannot be resolved",
+}
+
+
+def rate(command: str, policy: Policy, *, role: str = "executor", host: str | None = None) -> Rating:
+    """Return what a command would do, and whether it may run without asking.
+
+    Args:
+        command: exactly what a shell would be given.
+        role: who proposes it.
+        host: where it would run.
+    """
+    resolved = Resolver(policy, role, host)
+    resolved.script(command)
+    operations = list(dict.fromkeys(resolved.operations))
+    if _leaks(operations):
+        operations.append(Operation("", "exfiltrate"))
+    decision: Decision = "allow"
+    reasons = []
+    for operation in operations:
+        decided = policy.decides(operation.effect, role, host)
+        if decided != "allow" and operation not in resolved.exempted:
+            decision = stricter(decision, decided)
+            reasons.append(_reason(operation, resolved.why.get(operation), decided))
+    return Rating(decision, tuple(operations), tuple(dict.fromkeys(reasons)))
+
+
+def _leaks(operations: list[Operation]) -> bool:
+    """Tell whether a secret is read where something is sent."""
+    effects = {operation.effect for operation in operations}
+    return "secret" in effects and bool(effects & {"network", "probe"}) and "exfiltrate" not in effects
+
+
+def _reason(operation: Operation, why: str | None, decided: Decision) -> str:
+    who = operation.program or "it"
+    what = why or _MEANING[operation.effect]
+    target = f" ({operation.target})" if operation.target and not why else ""
+    return f"{decided}: {who} {what}{target}".replace("\0", "…")
