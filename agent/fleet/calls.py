@@ -38,6 +38,8 @@ UNREACHED: Final = 255  # ssh(1): an error of ssh itself
 SILENT: Final = 124  # as timeout(1) says it
 STOPPED: Final = 125
 CHECK_S: Final = 5.0
+BYTES: Final = "latin-1"
+"""`sh` hands out text, and this encoding changes no byte."""
 
 logging.getLogger("sh").setLevel(
     logging.CRITICAL
@@ -104,8 +106,9 @@ class _Call:
         self.heard_s = time.monotonic()
         self.flooded = False
 
-    def out(self, piece: bytes) -> None:
+    def out(self, text: str) -> None:
         self.heard_s = time.monotonic()
+        piece = text.encode(BYTES)
         if self._watching.heard is not None:
             self._watching.heard(piece)
             return
@@ -115,9 +118,9 @@ class _Call:
         else:
             self._pieces.append(piece)
 
-    def err(self, piece: bytes) -> None:
+    def err(self, text: str) -> None:
         self.heard_s = time.monotonic()
-        self._errors += piece
+        self._errors += text.encode(BYTES)
         del self._errors[:-MAX_ERROR_BYTES]
 
     def ended(self, code: int, why: str = "") -> Ended:
@@ -154,7 +157,7 @@ def run(
         _err=call.err,
         _out_bufsize=0,
         _err_bufsize=0,
-        _decode_errors="replace",
+        _encoding=BYTES,
         _env=environment(LC_ALL="C"),
         _tty_out=False,
         _ok_code=ANY_STATUS,

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,6 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from sshd import Client, Sshd
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -143,48 +145,15 @@ class Host:
     process: subprocess.Popen[bytes]
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def answers(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-        return True
-    return False
-
-
 @pytest.fixture
 def host(shell: Shell, short_folder: Path) -> Iterator[Host]:
     """An sshd as an ordinary process; what it runs sees the shell's machine, so one machine plays both."""
-    folder = short_folder / "ssh"
-    folder.mkdir(mode=0o700)
-    for name in ("host_key", "user_key"):
-        subprocess.run(
-            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True, timeout=60
-        )
-    if os.geteuid() == 0:
-        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # privilege separation; absent without systemd
-    port = free_port()
     there = {name: shell.environment[name] for name in ("PATH", "TMUX_TMPDIR", "HOME", "SHELL")}
-    (folder / "sshd_config").write_text(
-        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host_key\nPidFile none\nUsePAM no\n"
-        f"AuthorizedKeysFile {folder}/user_key.pub\nStrictModes no\nPasswordAuthentication no\n"
-        f"SetEnv {' '.join(f'{name}={value}' for name, value in there.items())}\n"
-    )
-    config = folder / "config"
-    public = (folder / "host_key.pub").read_text().split()[:2]
-    (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {' '.join(public)}\n")
-    config.write_text(f"UserKnownHostsFile {folder}/known_hosts\nIdentityFile {folder}/user_key\n")
-    sshd = shutil.which("sshd", path=f"{SYSTEM_PATH}:{os.environ['PATH']}")
-    assert sshd is not None
-    command = [sshd, "-D", "-f", folder / "sshd_config", "-E", folder / "log"]
-    process = subprocess.Popen(command)
+    client = Client(short_folder / "ssh")
+    server = Sshd(short_folder / "sshd", client, there)
+    server.start()
     try:
-        wait_for(lambda: answers(port), "sshd answers")
-        yield Host(f"127.0.0.1:{port}", config, process)
+        assert server.process is not None
+        yield Host(server.target, client.config, server.process)
     finally:
-        process.terminate()
-        process.wait(20)
+        server.stop()
