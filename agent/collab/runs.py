@@ -7,20 +7,19 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from datetime import datetime  # noqa: TC003 - pydantic reads the annotations
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from pydantic import ValidationError
 
 from agent.collab.records import CallRecord, QuestionRecord, StepRecord, Validation
 from spool.names import is_task_id
-from spool.records import DamagedError, Record
+from spool.records import DamagedError, Record, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
     from pathlib import Path
 
-    from spool.records import Usage
     from spool.workspace import Workspace
 
 FOLDER: Final = "collab"
