@@ -38,7 +38,7 @@ class Deciding:
     Args:
         own: the collector's own workspace, whose results tasks may depend on.
         desks: by name, `any` among them.
-        hosts: as they are configured, by name.
+        hosts: as they are configured, by name; both mappings change under us when the configuration does.
         pulses: which agents work.
     """
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 from agent import log
@@ -38,10 +37,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
-    from agent.config import AgentConfig
     from agent.fleet.hosts import Host
     from agent.fleet.layout import Fleet
     from agent.fleet.peer import Peer
+    from spool.admit import Rules
     from spool.task import Task
 
 SLICE: Final = 1000
@@ -57,28 +56,27 @@ class Sending:
 
     Args:
         fleet: the folders.
-        hosts: as they are configured, by name; may be replaced when the configuration changes.
-        config: the options of agent.toml, for what may be dropped.
-        files: gives the lock under which a host's visible files are changed.
+        hosts: returns them as they are configured now, by name.
+        rules: what may be dropped.
     """
 
     def __init__(
         self,
         fleet: Fleet,
-        hosts: Mapping[str, Host],
-        config: AgentConfig,
-        files: Callable[[str], threading.Lock],
+        hosts: Callable[[], Mapping[str, Host]],
+        rules: Rules,
         *,
         monotonic_s: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._fleet = fleet
-        self._config = config
-        self._files = files
+        self._configured = hosts
+        self._rules = rules
         self._monotonic_s = monotonic_s
         self._now = now
         self._waiting = WaitingIds()
         self._pulses = Pulses()
+        self._hosts: dict[str, Host] = {}
         self._desks: dict[str, Desk] = {}
         self._given: dict[str, dict[str, int]] = {}
         self._looks: dict[str, int] = {}
@@ -86,21 +84,22 @@ class Sending:
         self._left: list[tuple[str, str]] = []
         self._news = True
         self._decide_at_s = 0.0
-        self.reload(hosts, config)
+        self._deciding = Deciding(fleet.workspace, self._desks, self._hosts, self._waiting, self._pulses)
+        self._take_up_hosts()
 
-    def reload(self, hosts: Mapping[str, Host], config: AgentConfig) -> None:
-        """Work with other hosts and options from now on."""
-        with self._own:
-            self._hosts, self._config = dict(hosts), config
-            for name in (ANY, *hosts):
-                if name not in self._desks:
-                    self._desks[name] = Desk(self._fleet.mirror(name), self._waiting, self._judge_for(name))
-            for name in self._desks.keys() - {ANY, *hosts}:
-                del self._desks[name]
-            self._deciding = Deciding(
-                self._fleet.workspace, self._desks, self._hosts, self._waiting, self._pulses
-            )
-            self._news = True
+    def _take_up_hosts(self) -> None:
+        """Work with the hosts that are configured now."""
+        hosts = dict(self._configured())
+        if hosts == self._hosts and self._desks:
+            return
+        self._hosts.clear()
+        self._hosts.update(hosts)
+        for name in (ANY, *hosts):
+            if name not in self._desks:
+                self._desks[name] = Desk(self._fleet.mirror(name), self._waiting, self._judge_for(name))
+        for name in self._desks.keys() - {ANY, *hosts}:
+            del self._desks[name]
+        self._news = True
 
     # ---------------------------------------------------------------------------------------- prepare
 
@@ -111,9 +110,8 @@ class Sending:
             OSError: the disk; calling again goes on.
         """
         now_s = self._monotonic_s()
-        with self._own, ExitStack() as locks:
-            for name in sorted(self._desks):
-                locks.enter_context(self._files(name))
+        with self._own:
+            self._take_up_hosts()
             for desk in self._desks.values():
                 self._news = self._look(desk, now_s) or self._news
             self._look_for_retries()
@@ -130,7 +128,7 @@ class Sending:
     def _look(self, desk: Desk, now_s: float) -> bool:
         """Look at one desk; what is wrong with it alone keeps no other from being looked at."""
         try:
-            return desk.look(now_s, self._config.rules())
+            return desk.look(now_s, self._rules)
         except (OSError, DamagedError) as error:
             log.warning("mirror cannot be looked at", host=desk.mirror.name, what=str(error))
             return False
@@ -187,8 +185,10 @@ class Sending:
             TransferError: the connection broke; it is given again.
             CallError: a program is missing here.
         """
-        desk = self._desks[peer.host.name]
         with self._own:
+            desk = self._desks.get(peer.host.name)
+            if desk is None:
+                return False  # it was added at this moment
             for parcel in desk.outbox():
                 if parcel.has(READY) and not parcel.has(HELD):
                     # before the first byte: from here on the host may have it
@@ -225,8 +225,11 @@ class Sending:
             OSError: the disk; calling again goes on.
         """
         name = peer.host.name
-        desk, shown = self._desks[name], Shown(peer.mirror)
+        shown = Shown(peer.mirror)
         with self._own:
+            desk = self._desks.get(name)
+            if desk is None:
+                return
             self._looks[name] = self._looks.get(name, 0) + 1
             self._pulses.collected(peer.mirror, self._monotonic_s())
             outcomes = desk.controls.settle()
