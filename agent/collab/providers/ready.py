@@ -168,10 +168,11 @@ class Providers:
         keys = [key for name in named for key in self.definitions[name].key_env[:1]]
         login = next((name for name in named if self.definitions[name].login), "qwen")
         unused = f" Ready, but named by no role here: {', '.join(self.ready)}." if self.ready else ""
+        key = (keys or ["GEMINI_API_KEY"])[0]
         raise ProviderError(
             "unavailable",
-            f"nobody can answer ({'; '.join(why) or 'no server on this machine'}). Three ways to change that: a key, as a line like "
-            f"{(keys or ['GEMINI_API_KEY'])[0]}=… in {env_file(self.workspace)} (chmod 600) or in the "
-            f"environment; a login, with `aispool collab login {login}`; or a model server on this machine, "
-            f"such as `ollama serve`, on its usual port: {ports(self.definitions.values())}.{unused}",
+            f"nobody can answer ({'; '.join(why) or 'no server here'}). Three ways to change that: a key, "
+            f"as a line like {key}=… in {env_file(self.workspace)} (chmod 600) or in the environment; "
+            f"a login, with `aispool collab login {login}`; or a model server on this machine, such as "
+            f"`ollama serve`, on its usual port: {ports(self.definitions.values())}.{unused}",
         )
