@@ -122,7 +122,8 @@ def ask_all(run: Run, turns: Sequence[Turn]) -> tuple[StepRecord, ...]:
 
 
 def _call(run: Run, turn: Turn, role: RoleDefinition, messages: tuple[Message, ...]) -> Answered:
-    choices = run.providers.choices(role.providers, fallback=role.fallback, model=role.model)
+    cast = run.roles.cast(turn.role, run.question.domain)
+    choices = run.providers.choices(cast.providers, fallback=cast.fallback, model=cast.model)
     run.progress.begins(turn.name, turn.role, role.does, choices[0].provider)
     request = Request(
         messages=messages,

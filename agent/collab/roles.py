@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
@@ -105,11 +106,15 @@ class DomainDefinition(BaseModel):
         prompt: said to every role.
         prompts: role → said to it alone.
         evidence: collected beside what the plan asks for.
+        providers: role → who plays it here; the role's own providers are asked when those cannot.
+        models: role → model of the first of these.
     """
 
     model_config = _STRICT
     about: StrictStr = ""
     roles: tuple[StrictStr, ...] = ()
+    providers: dict[StrictStr, tuple[StrictStr, ...]] = Field(default_factory=dict)
+    models: dict[StrictStr, StrictStr] = Field(default_factory=dict)
     prompt: StrictStr = ""
     prompts: dict[StrictStr, StrictStr] = Field(default_factory=dict)
     evidence: tuple[StrictStr, ...] = ()
@@ -234,6 +239,20 @@ class AskDefinition(BaseModel):
     timeout_s: Seconds = 120.0
 
 
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """Who may play a role.
+
+    Args:
+        model: of the first of `providers`, when it names none itself.
+        fallback: asked when none of `providers` can answer.
+    """
+
+    providers: tuple[str, ...]
+    fallback: tuple[str, ...]
+    model: str | None
+
+
 class Roles(BaseModel):
     """Everything of roles.toml; `providers` and `learning` are checked where they are used."""
 
@@ -264,6 +283,17 @@ class Roles(BaseModel):
             if unknown:
                 raise ValueError(f"{unknown[0]}, which is not defined: define it, or take it out")
         return self
+
+    def cast(self, role: str, domain: str | None = None) -> Cast:
+        """Return who may play a role, in a domain that may have its own."""
+        own = self.roles[role]
+        field = self.domains.get(domain or "")
+        here = field.providers.get(role, ()) if field else ()
+        model = field.models.get(role) if field else None
+        if not here:
+            return Cast(own.providers, own.fallback, model or own.model)
+        others = tuple(name for name in (*own.providers, *own.fallback) if name not in here)
+        return Cast(here, others, model)
 
     @property
     def validator(self) -> str | None:
