@@ -44,7 +44,7 @@ connect() {
         case $status in
             0) return ;;
             124 | 137 | 255) ;;
-            *) fail "$host answers, but has no working agent in $remote: run quickstart or setup-ai-protocol.sh there" ;;
+            *) fail "$host answers, but has no working agent in $remote: aispool fleet connect installs one, setup-ai-protocol.sh there the shell side" ;;
         esac
         [ "$attempt" -lt "$attempts" ] || fail "$host could not be reached in $attempts attempts"
         attempt=$((attempt + 1))

@@ -51,10 +51,18 @@ check_name() {
     [ "${#2}" -le 100 ] || misuse "$1 is longer than 100 characters"
 }
 
-# An agent lives as long as it holds its lock; looking it up in the kernel's list disturbs nobody.
-agent_runs() {
-    for lock in "$workspace"/sessions/.agent-*/lock; do
+# Tells whether the agent of the folder $1 lives on this machine: as long as it does, it holds its lock. Looking that up
+# in the kernel's list disturbs nobody. Of a workspace on a network file system the locks are in /var/tmp.
+holds_lock() {
+    for lock in "$1/lock" "/var/tmp/aispool-$(id -u)/$(printf '%s' "$(readlink -f "$1")" | sha256sum | cut -c 1-16).lock"; do
         [ -e "$lock" ] && grep -q " FLOCK .*:$(stat -c %i -- "$lock") " /proc/locks && return
+    done
+    return 1
+}
+
+agent_runs() {
+    for folder in "$workspace"/sessions/.agent-*; do
+        [ -d "$folder" ] && holds_lock "$folder" && return
     done
     return 1
 }
@@ -101,7 +109,7 @@ run_ssh() {
     limit_s=$1
     shift
     timeout --foreground --kill-after=5 "$limit_s" ssh ${AISPOOL_SSH_CONFIG:+-F "$AISPOOL_SSH_CONFIG"} \
-        -o BatchMode=yes -o ServerAliveInterval=60 ${port:+-p "$port"} "$@"
+        -o BatchMode=yes -o ServerAliveInterval=15 -o ServerAliveCountMax=3 ${port:+-p "$port"} "$@"
 }
 
 # Where the workspace lies on other hosts: a path that needs no quoting there, relative to the home folder.

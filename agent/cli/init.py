@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from spool.workspace import Workspace
 
 MANIFEST: Final = ".shipped.json"
-NOT_FOR_WORKSPACES: Final = frozenset({"packages.sh"})
-"""Scripts that only make sense in a checkout."""
+NOT_FOR_WORKSPACES: Final = frozenset({"fleet-host.sh", "packages.sh"})
+"""Scripts that only make sense in a checkout, or are sent to a host."""
 
 
 @dataclass(slots=True)

@@ -32,7 +32,7 @@ def test_all_are_there() -> None:
     assert set(COMMANDS) >= NAMED_IN_THE_PROTOCOL | {"quickstart", "test"}
 
 
-@pytest.mark.parametrize("name", [*COMMANDS, "workspace.sh", "packages.sh"])
+@pytest.mark.parametrize("name", [*COMMANDS, "workspace.sh", "packages.sh", "fleet-host.sh"])
 def test_shellcheck_is_silent(name: str) -> None:
     """No finding, not even a remark."""
     if name.endswith(".py"):
