@@ -25,7 +25,7 @@ from agent.fleet.retention import Retention
 from agent.fleet.rsync import TransferError
 from agent.fleet.slots import Slots
 from agent.fleet.state import HostState, read_state, write_state
-from agent.fleet.timing import Clock
+from agent.fleet.timing import AGAIN_S, Clock
 from agent.notify import Notifier
 from spool.locks import lock_path, take_lock
 from spool.records import DamagedError, utc_now
@@ -221,7 +221,10 @@ class Collector:
         """Write what became of a round, and when the next one is."""
         now_s = time.monotonic()
         if failure is None:
-            clock.succeeded(now_s, self._options.interval_s)
+            gave = done is not None and done.gave
+            clock.succeeded(
+                now_s, min(AGAIN_S, self._options.interval_s) if gave else self._options.interval_s
+            )
         else:
             clock.failed(now_s, self._options.slowest_retry_s, random.random())  # noqa: S311 - spreads retries
         before = self._state(one)

@@ -1,4 +1,7 @@
-"""One round with one host: give it what waits for it, look at it, fetch what is new, show it, tell it so."""
+"""One round with one host: look at it, fetch what is new, show it; then give it what waits for it.
+
+Nothing is given before the look: what answers under the host's name may be another workspace by now.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +33,8 @@ class Sending(Protocol):
     def unsettled(self, peer: Peer) -> Iterable[str]:
         """Return the files of the host's workspace by which is told what became of what it was given."""
 
-    def give(self, peer: Peer) -> None:
-        """Give a host what waits for it.
+    def give(self, peer: Peer) -> bool:
+        """Give a host what waits for it; True when there was anything.
 
         Raises:
             TransferError: the connection broke.
@@ -48,6 +51,7 @@ class Round:
     Args:
         problem: why nothing of the host is believed.
         short: why no results were fetched.
+        gave: the host was given something, and will soon show what it does with it.
     """
 
     problem: str | None = None
@@ -59,6 +63,7 @@ class Round:
     uncollected: int = 0
     refused: Refused = field(default_factory=Refused)
     unaccounted: tuple[str, ...] = ()
+    gave: bool = False
 
 
 def exchange(peer: Peer, sending: Sending | None) -> Round:
@@ -69,8 +74,6 @@ def exchange(peer: Peer, sending: Sending | None) -> Round:
         CallError: a program is missing here.
         OSError: our own disk.
     """
-    if sending is not None:
-        sending.give(peer)
     more = sending.unsettled(peer) if sending is not None else ()
     living.fetch(peer.collecting, peer.mirror, peer.watching, more)
     now = standing.look(peer.mirror, peer.collector)
@@ -91,7 +94,7 @@ def exchange(peer: Peer, sending: Sending | None) -> Round:
     if sending is not None:
         with peer.files:
             sending.settle(peer)
-        sending.give(peer)
+        done.gave = sending.give(peer)
     _count(peer, done)
     return done
 
