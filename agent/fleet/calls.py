@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import select
 import shutil
 import signal
 import threading
@@ -166,8 +167,7 @@ def run(
     )
     told_quiet = False
     while True:
-        with suppress(sh.TimeoutException):
-            running.wait(timeout=LOOK_S)
+        if _has_ended(running, LOOK_S):
             return call.ended(running.exit_code, "it said too much" if call.flooded else "")
         silent_s = time.monotonic() - call.heard_s
         if silent_s > QUIET_S and not told_quiet and watching.quiet is not None:
@@ -198,9 +198,26 @@ def _end(running: sh.RunningCommand) -> None:
             running.signal_group(number)
         with suppress(ProcessLookupError):
             running.signal_group(signal.SIGCONT)
-        with suppress(sh.TimeoutException):
-            running.wait(timeout=GRACE_S)
+        if _has_ended(running, GRACE_S):
             return
+
+
+def _has_ended(running: sh.RunningCommand, wait_s: float) -> bool:
+    """Wait for a call's end and the rest of what it said, which `sh`'s own wait with a limit leaves out."""
+    try:
+        process = os.pidfd_open(running.pid)
+    except ProcessLookupError:
+        pass  # it is over, and `sh` has seen it
+    else:
+        try:
+            looking = select.poll()
+            looking.register(process, select.POLLIN)
+            if not looking.poll(wait_s * 1000):
+                return False
+        finally:
+            os.close(process)
+    running.process.wait()
+    return True
 
 
 def connect(link: Link, watching: Watching | None = None) -> Ended:

@@ -21,10 +21,10 @@ from spool.claim import TASK
 from spool.files import NotRegularError, TooLargeError, make_folder, read_regular
 from spool.names import is_task_id, new_ulid
 from spool.records import Status
-from spool.results import RESULT, STATUS
+from spool.results import STATUS, digest_of_result
 from spool.strictjson import StrictJSONError, parse_object
 from spool.task import AcceptedTask
-from spool.workspace import AGENT_PREFIX
+from spool.workspace import AGENT_PREFIX, Workspace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -120,10 +120,16 @@ def _show_records(source: Path, target: Path, names: tuple[str, ...]) -> None:
 
 
 def _is_over(mirror: Mirror, task_id: str) -> bool:
-    """Tell whether a session that left the host is a result that we hold, and not about to be another one."""
-    if not (mirror.workspace.results / task_id / RESULT).exists():
+    """Tell whether a session that left its host is a result that we hold, and no later one is marked."""
+    try:
+        held = digest_of_result(mirror.workspace.results / task_id)
+    except OSError:
         return False
-    return not (mirror.raw / "results" / ".uncollected" / task_id).exists()
+    try:
+        mark = read_regular(Workspace(mirror.raw).uncollected / task_id, 4096)
+    except FileNotFoundError:
+        return True
+    return mark.strip() == held.encode()
 
 
 def _show_beats(mirror: Mirror, refused: Refused) -> None:

@@ -140,6 +140,7 @@ class Transfers:
     def _run(
         self, words: Sequence[str], watching: Watching | None, given: bytes | None, modes: str = "D700,F600"
     ) -> Ended:
+        # -1: to the nanosecond; a record that is written twice in a second is often as long as before
         argv = [
             *("rsync", "-t", "--perms", f"--chmod={modes}"),
             *(f"--timeout={max(round(self.silence_s), 1)}", "-e", ssh.remote_shell(self.link)),
