@@ -6,14 +6,14 @@ import re
 from typing import Final
 
 _FAMILIES: Final = (
-    ("qwen", r"qwen|qwq|qvq|tongyi"),
+    ("qwen", r"(?:code)?qwen|qwq|qvq|tongyi"),
     ("gemini", r"gemini|learnlm"),
-    ("gemma", r"gemma"),
+    ("gemma", r"(?:code)?gemma"),
     ("claude", r"claude"),
     ("gpt", r"(?:chat)?gpt|codex|davinci|o[1-9](?![a-z0-9])"),
-    ("llama", r"llama|nemotron|hermes|vicuna"),
+    ("llama", r"(?:code|tiny)?llama|nemotron|hermes|vicuna"),
     ("mistral", r"(?:mi|mix|codes|minis|magis|devs|pix)tral"),
-    ("deepseek", r"deepseek"),
+    ("deepseek", r"deepseek|janus"),
     ("phi", r"phi"),
     ("glm", r"(?:chat)?glm|zai"),
     ("kimi", r"kimi|moonshot"),

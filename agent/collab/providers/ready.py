@@ -113,6 +113,8 @@ class Providers:
         wanted += [self._choice(name, fallback=True) for name in fallback]
         if wanted and wanted[0].model is None and model:
             wanted[0] = Choice(wanted[0].provider, model, wanted[0].fallback)
+        if any(self.definitions[choice.provider].local for choice in wanted):
+            self.look_for_local()
         found = tuple(choice for choice in dict.fromkeys(wanted) if choice.provider in self.ready)
         if found:
             return found
