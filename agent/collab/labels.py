@@ -114,8 +114,9 @@ def write(workspace: Workspace, label: Label) -> None:
 def take_back(workspace: Workspace, task_id: str) -> bool:
     """Remove what a person said of a run; tell whether there was anything."""
     path = folder(workspace, "person") / f"{task_id}.json"
-    existed = path.exists()
-    remove(path)
+    existed = is_task_id(task_id) and path.exists()
+    if existed:
+        remove(path)
     return existed
 
 

@@ -271,7 +271,7 @@ def mean(values: Sequence[float]) -> float | None:
 
 
 def quantile(values: Sequence[float], share: float) -> float | None:
-    """Return the value below which such a share lies, by a straight line between neighbours; None of nothing."""
+    """Return the value below which such a share lies, straight between neighbours; None of nothing."""
     if not values:
         return None
     ordered = sorted(values)
