@@ -32,6 +32,7 @@ COMMANDS: Final = {
     "health": ("agent.cli.health", "Show how this host is, and keep it as a log."),
     "doctor": ("agent.cli.doctor", "Check this machine and say what to do."),
     "tools": ("agent.cli.tools", "List the tools that tasks can name."),
+    "ask": ("agent.cli.ask", "Ask one model; what is complex goes to all roles."),
     "collab": ("agent.cli.collab", "Ask several models one question, each in its role."),
     "agent": ("agent.cli.run_agent", "Run the agent of this host."),
     "completion": ("agent.cli.completion", "Print the completion script of a shell."),
