@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import Field
 
-from agent.collab.scores.calibration import Calibrator
+from agent.collab.scores.calibration import Calibrator, Outcome
+from agent.collab.scores.confidence import ASKS
 from spool.files import make_folder, remove
 from spool.names import is_task_id
 from spool.records import SCHEMA_VERSION, DamagedError, Record, Utc
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 By = Literal["person", "check"]
 SOURCES: Final[tuple[By, ...]] = ("person", "check")
 """Who may say it; the first counts more."""
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class LabelledRole(Record):
@@ -46,7 +50,7 @@ class Label(Record):
     """One outcome.
 
     Args:
-        raw: the run's Confidence before calibration, 0 to 1.
+        raw, root, safety: the run's Confidence before calibration is `safety` times `root`, each 0 to 1.
         shown_percent: the Confidence that was shown; `calibrated` tells what it was.
     """
 
@@ -60,7 +64,9 @@ class Label(Record):
     asked_at: Utc | None = None
     type: str | None = None
     domain: str | None = None
-    raw: Annotated[float, Field(ge=0, le=1)] | None = None
+    raw: Share | None = None
+    root: Share | None = None
+    safety: Share | None = None
     shown_percent: float | None = None
     calibrated: bool = False
     consensus_percent: float | None = None
@@ -69,7 +75,7 @@ class Label(Record):
 
 def make(run: Run, *, good: bool, by: By, who: str, why: str, now: datetime) -> Label:
     """Return the label of a run with all that is known of it."""
-    question = run.question
+    question, factors = run.question, run.scores.confidence.factors
     return Label(
         task_id=run.task_id,
         good=good,
@@ -81,6 +87,8 @@ def make(run: Run, *, good: bool, by: By, who: str, why: str, now: datetime) -> 
         type=question.type if question else None,
         domain=question.domain if question else None,
         raw=run.scores.confidence.raw,
+        root=factors.root() if factors else None,
+        safety=factors.safety if factors else None,
         shown_percent=run.scores.confidence.percent,
         calibrated=run.scores.confidence.calibrated,
         consensus_percent=run.scores.consensus.percent,
@@ -136,9 +144,13 @@ class Labels:
     known: tuple[Label, ...]
     damaged: tuple[str, ...]
 
-    def outcomes(self) -> list[tuple[float, bool]]:
-        """Return raw Confidence and outcome of the runs that had one."""
-        return [(label.raw, label.good) for label in self.known if label.raw is not None]
+    def outcomes(self) -> list[Outcome]:
+        """Return what calibration is made from: runs that had a Confidence, and whose gate was not shut."""
+        return [
+            Outcome(label.root, label.safety == ASKS, label.good)
+            for label in self.known
+            if label.root is not None and label.safety
+        ]
 
 
 def read_all(workspace: Workspace) -> Labels:

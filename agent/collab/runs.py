@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from pydantic import ValidationError
 
 from agent.collab.records import CallRecord, QuestionRecord, StepRecord, Validation
+from agent.collab.scores.confidence import Factors  # noqa: TC001 - pydantic reads the annotations
 from spool.names import is_task_id
 from spool.records import DamagedError, Record, Usage
 
@@ -46,6 +47,7 @@ class ConfidenceShown(Record):
     percent: float | None = None
     raw: float | None = None
     calibrated: bool = False
+    factors: Factors | None = None
 
 
 class Scores(Record):

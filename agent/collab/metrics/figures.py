@@ -237,7 +237,7 @@ def calibration(labels: Labels) -> Calibration:
         consensus=Quality.of(
             [(x.consensus_percent / 100, x.good) for x in known if x.consensus_percent is not None]
         ),
-        raw=Quality.of(labels.outcomes()),
+        raw=Quality.of([(x.raw, x.good) for x in known if x.raw is not None]),
         shown=Quality.of(
             [(x.shown_percent / 100, x.good) for x in known if x.calibrated and x.shown_percent is not None]
         ),

@@ -2,7 +2,8 @@
 
 raw = s · (v·k·e·c)^¼. A factor that is not known (no quotes, one family, no validator) drops out of the
 product and of its root: it is neither held against the result nor counted for it. Shown as "uncalibrated"
-until enough labelled outcomes are known (`calibration`).
+until enough labelled outcomes are known (`calibration`). Where a command was denied the gate is shut: that
+is 0, whatever was labelled.
 """
 
 from __future__ import annotations
@@ -38,12 +39,15 @@ class Factors:
     consensus: float | None
     safety: float = SAFE
 
+    def root(self) -> float | None:
+        """Return (v·k·e·c)^¼ over the factors that are known; None when none is."""
+        known = [f for f in (self.checks, self.answered, self.evidence, self.consensus) if f is not None]
+        return math.prod(known) ** (1 / len(known)) if known else None
+
     def raw(self) -> float | None:
         """Return s · (v·k·e·c)^¼ over the factors that are known; None when none is."""
-        known = [f for f in (self.checks, self.answered, self.evidence, self.consensus) if f is not None]
-        if not known:
-            return None
-        return self.safety * math.prod(known) ** (1 / len(known))
+        root = self.root()
+        return None if root is None else self.safety * root
 
     def missing(self) -> tuple[str, ...]:
         """Return the names of the factors that dropped out."""
@@ -78,6 +82,8 @@ class Confidence:
         """Return it as a person reads it: `72% (uncalibrated)`, `64%`, `n/a (nothing to judge by)`."""
         if self.percent is None:
             return "n/a (nothing to judge by)"
+        if self.factors.safety == UNSAFE:
+            return "0% (a command was denied)"
         return f"{self.percent:.0f}%" if self.calibrated else f"{self.percent:.0f}% (uncalibrated)"
 
 
@@ -92,12 +98,13 @@ def confidence(factors: Factors, calibrator: Calibrator | None = None) -> Confid
         ValueError: a factor is out of its range.
     """
     _check(factors)
-    raw = factors.raw()
+    root, raw = factors.root(), factors.raw()
     labels = calibrator.labels if calibrator else 0
-    if raw is None or calibrator is None or calibrator.method is None:
+    shut = factors.safety == UNSAFE
+    if root is None or shut or calibrator is None or calibrator.method is None:
         return Confidence(None if raw is None else 100 * raw, raw, False, None, labels, factors)
     return Confidence(
-        percent=100 * calibrator.probability(raw),
+        percent=100 * calibrator.probability(root, asks=factors.safety == ASKS),
         raw=raw,
         calibrated=True,
         method=calibrator.method,

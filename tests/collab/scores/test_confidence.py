@@ -14,6 +14,7 @@ from agent.collab.scores import (
     passed_share,
     safety_factor,
 )
+from agent.collab.scores.calibration import Outcome
 
 SHARE = st.floats(0, 1)
 NAMES = ("checks", "answered", "evidence", "consensus")
@@ -126,7 +127,7 @@ def test_a_quote_is_found_verbatim_where_it_is_said_to_be(source: str, quote: st
 
 def test_it_is_uncalibrated_below_fifty_outcomes() -> None:
     """Fifty labelled outcomes make the difference, and the number of them is told."""
-    outcomes = [(0.9, True), (0.3, False)] * 25
+    outcomes = [Outcome(0.9, asks=False, good=True), Outcome(0.3, asks=True, good=False)] * 25
     factors = Factors(0.8, 0.8, 0.8, 0.8)
     before = confidence(factors, Calibrator.fit(outcomes[:49]))
     assert (before.calibrated, before.labels, str(before)) == (False, 49, "80% (uncalibrated)")
@@ -134,3 +135,13 @@ def test_it_is_uncalibrated_below_fifty_outcomes() -> None:
     assert (after.calibrated, after.labels, after.method) == (True, 50, "platt")
     assert "uncalibrated" not in str(after)
     assert after.raw == before.raw
+
+
+def test_a_shut_gate_is_zero_whatever_was_labelled() -> None:
+    """A denied command is not outweighed by good experience; asking is what experience says."""
+    calibrator = Calibrator.fit([Outcome(0.8, asks=asks, good=True) for asks in (True, False)] * 50)
+    shut = confidence(Factors(0.8, 0.8, 0.8, 0.8, 0.0), calibrator)
+    assert (shut.percent, shut.calibrated, str(shut)) == (0, False, "0% (a command was denied)")
+    asks = confidence(Factors(0.8, 0.8, 0.8, 0.8, 0.5), calibrator)
+    assert asks.raw == pytest.approx(0.4)
+    assert (asks.percent or 0) > 90

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from agent.collab.scores.calibration import Outcome
+from agent.collab.scores.confidence import ASKS, UNSAFE
+
 if TYPE_CHECKING:
     from agent.collab.scores import Consensus, Factors
 
@@ -22,6 +25,13 @@ class Case:
     raw: float
     validator: float
     good: bool
+
+    def outcome(self) -> Outcome | None:
+        """Return it as a label would keep it; None where the gate is shut."""
+        root = self.factors.root()
+        if root is None or self.factors.safety == UNSAFE:
+            return None
+        return Outcome(root, self.factors.safety == ASKS, self.good)
 
 
 def conforming(answers: list[str | None], draws: list[float], conformity: float) -> list[str | None]:

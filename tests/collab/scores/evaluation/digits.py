@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from collab.scores.evaluation.case import Case, conforming
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_digits
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import RandomForestClassifier
@@ -41,7 +42,9 @@ CLASSIFIERS: dict[str, Callable[[int], Any]] = {
         StandardScaler(), LogisticRegression(max_iter=2000, random_state=seed)
     ),
     "trees": lambda seed: RandomForestClassifier(100, random_state=seed),
-    "kernel": lambda seed: make_pipeline(StandardScaler(), SVC(probability=True, random_state=seed)),
+    "kernel": lambda seed: make_pipeline(
+        StandardScaler(), CalibratedClassifierCV(SVC(random_state=seed), cv=3, ensemble=False)
+    ),
     "bayes": lambda _: make_pipeline(StandardScaler(), GaussianNB(var_smoothing=0.05)),
     "neighbours": lambda _: make_pipeline(StandardScaler(), KNeighborsClassifier(5, weights="distance")),
     "neural": lambda seed: make_pipeline(

@@ -8,7 +8,7 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agent.collab.scores import Calibrator
+from agent.collab.scores import Calibrator, confidence
 from agent.collab.scores.measures import area_under_risk, auroc, base_rate, brier, ece
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from collab.scores.evaluation.case import Case
 
+    from agent.collab.scores.calibration import Outcome
     from agent.collab.scores.measures import Point
 
 
@@ -61,12 +62,8 @@ def validator_points(cases: Sequence[Case]) -> list[Point]:
 
 def judge(cases: Sequence[Case]) -> Row:
     """Measure one set of cases."""
-    consensus, confidence, validator = (
-        consensus_points(cases),
-        confidence_points(cases),
-        validator_points(cases),
-    )
-    good = base_rate(confidence)
+    consensus, raw, validator = consensus_points(cases), confidence_points(cases), validator_points(cases)
+    good = base_rate(raw)
     return Row(
         cases=len(cases),
         scored=len(consensus) / len(cases),
@@ -74,13 +71,13 @@ def judge(cases: Sequence[Case]) -> Row:
         consensus=math.fsum(score for score, _ in consensus) / len(consensus) if consensus else None,
         coverage=math.fsum(case.consensus.coverage_percent for case in cases) / (100 * len(cases)),
         auroc_consensus=auroc(consensus),
-        auroc_confidence=auroc(confidence),
+        auroc_confidence=auroc(raw),
         auroc_validator=auroc(validator),
-        ece_raw=ece(confidence),
-        brier_raw=brier(confidence),
+        ece_raw=ece(raw),
+        brier_raw=brier(raw),
         brier_base=None if good is None else good * (1 - good),
         aurc_consensus=area_under_risk(consensus),
-        aurc_confidence=area_under_risk(confidence),
+        aurc_confidence=area_under_risk(raw),
         aurc_validator=area_under_risk(validator),
     )
 
@@ -90,8 +87,9 @@ class Calibrated:
     """Calibration with so many labels, judged on cases that it has not seen.
 
     Args:
-        ece, brier: mean over the draws of labelled cases.
+        ece, brier, auroc: mean over the draws of labelled cases.
         ece_worst: the 90th percentile of the draws.
+        ece_open: of the cases whose safety gate is not shut: a shut gate shows 0 whatever the outcome.
         floor: the ECE of a perfect score on as many cases: what the measure itself adds by chance.
     """
 
@@ -99,34 +97,57 @@ class Calibrated:
     method: str
     ece: float
     ece_worst: float
-    brier: float
+    ece_open: float
     floor: float
+    brier: float
+    auroc: float
 
 
 def calibrated(
-    labelled: Sequence[Point], unseen: Sequence[Point], labels: int, draws: int, seed: int
+    labelled: Sequence[Case], unseen: Sequence[Case], labels: int, draws: int, seed: int
 ) -> Calibrated:
     """Calibrate on draws of labelled cases, and judge on the unseen ones."""
     source = random.Random(seed)
-    errors, briers, floors, method = [], [], [], ""
+    known = outcomes(labelled)
+    rows, method = [], ""
     for _ in range(draws):
-        calibrator = Calibrator.fit(source.sample(labelled, labels))
-        told = through(calibrator, unseen)
-        errors.append(ece(told) or 0.0)
-        briers.append(brier(told) or 0.0)
-        floors.append(ece([(score, source.random() < score) for score, _ in told]) or 0.0)
+        calibrator = Calibrator.fit(source.sample(known, labels))
+        told = shown(calibrator, unseen)
+        perfect = [(score, source.random() < score) for score, _ in told]
+        rows.append(
+            (ece(told), ece(shown(calibrator, opened(unseen))), ece(perfect), brier(told), auroc(told))
+        )
         method = calibrator.method or "none"
-    ordered = sorted(errors)
+    all_ece, open_ece, floor, briers, aurocs = (
+        [value or 0.0 for value in column] for column in zip(*rows, strict=True)
+    )
     return Calibrated(
         labels=labels,
         method=method,
-        ece=sum(errors) / draws,
-        ece_worst=ordered[min(draws - 1, math.ceil(0.9 * draws) - 1)],
-        brier=sum(briers) / draws,
-        floor=sum(floors) / draws,
+        ece=_mean(all_ece),
+        ece_worst=sorted(all_ece)[math.ceil(0.9 * draws) - 1],
+        ece_open=_mean(open_ece),
+        floor=_mean(floor),
+        brier=_mean(briers),
+        auroc=_mean(aurocs),
     )
 
 
-def through(calibrator: Calibrator, points: Sequence[Point]) -> list[Point]:
-    """Return the calibrated probabilities and the outcomes."""
-    return [(calibrator.probability(score), good) for score, good in points]
+def outcomes(cases: Sequence[Case]) -> list[Outcome]:
+    """Return what calibration is made from."""
+    return [outcome for case in cases if (outcome := case.outcome()) is not None]
+
+
+def opened(cases: Sequence[Case]) -> list[Case]:
+    """Return the cases whose safety gate is not shut."""
+    return [case for case in cases if case.outcome() is not None]
+
+
+def shown(calibrator: Calibrator, cases: Sequence[Case]) -> list[Point]:
+    """Return the Confidence that the product shows, and the outcomes."""
+    percents = [(confidence(case.factors, calibrator).percent, case.good) for case in cases]
+    return [(percent / 100, good) for percent, good in percents if percent is not None]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

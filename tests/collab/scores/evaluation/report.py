@@ -15,7 +15,8 @@ from collab.scores.evaluation.judge import (
     Row,
     confidence_points,
     consensus_points,
-    through,
+    outcomes,
+    shown,
     validator_points,
 )
 
@@ -46,7 +47,7 @@ class Simulated:
     base_cases: Sequence[Case]
     conform: Row
     conform_cases: Sequence[Case]
-    labelled: Sequence[Point]
+    labelled: Sequence[Case]
     calibrated: Sequence[Calibrated]
     shifted: Calibrated
 
@@ -90,12 +91,11 @@ def held_out(repeats: Sequence[Sequence[Case]], labels: int, seed: int) -> HeldO
     floors: list[float] = []
     method = ""
     for cases in repeats:
-        points = confidence_points(cases)
-        source.shuffle(points)
-        calibrator = Calibrator.fit(points[:labels])
-        told = through(calibrator, points[labels:])
+        shuffled = source.sample(cases, len(cases))
+        calibrator = Calibrator.fit(outcomes(shuffled[:labels]))
+        told = shown(calibrator, shuffled[labels:])
         pooled += told
-        raw += points[labels:]
+        raw += confidence_points(shuffled[labels:])
         each.append(ece(told) or 0.0)
         floors.append(ece([(score, source.random() < score) for score, _ in told]) or 0.0)
         method = calibrator.method or "none"
@@ -184,13 +184,13 @@ def _simulation(given: Parameters, simulated: Simulated) -> Iterator[str]:
         f"Judged on {given.test_cases:,} cases that it has not seen; mean of {given.draws} draws of labels. The",
         "floor is the ECE of a perfect score on as many cases.",
         "",
-        "| labels | method | ECE | 90th percentile | floor | Brier |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| labels | method | ECE | 90th percentile | gate not shut | floor | Brier | AUROC |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     )
     for each in simulated.calibrated:
         yield (
-            f"| {each.labels} | {each.method} | {each.ece:.3f} | {each.ece_worst:.3f} | {each.floor:.3f} "
-            f"| {each.brier:.3f} |"
+            f"| {each.labels} | {each.method} | {each.ece:.3f} | {each.ece_worst:.3f} | {each.ece_open:.3f} "
+            f"| {each.floor:.3f} | {each.brier:.3f} | {each.auroc:.3f} |"
         )
     yield from (
         "",
@@ -305,7 +305,7 @@ def _plots(simulated: Simulated, voted: Voted) -> None:
         }
         plots.risk(f"{name}-risk", title, curves)
     unseen = confidence_points(simulated.base_cases)
-    told = through(Calibrator.fit(simulated.labelled[:GOAL_LABELS]), unseen)
+    told = shown(Calibrator.fit(outcomes(simulated.labelled)[:GOAL_LABELS]), simulated.base_cases)
     plots.reliability(
         "simulated-reliability", "Simulated raters, confidence", {"raw": unseen, "1,000 labels": told}
     )

@@ -33,8 +33,7 @@ def _simulated(given: parameters.Parameters) -> report.Simulated:
     sweep = [(swept, judge(simulate.cases(swept.setting, given.cases, given.seed))) for swept in given.sweep]
     base = simulate.cases(given.base, given.test_cases, given.seed + 1)
     _agrees_with_scikit_learn(base)
-    labelled = confidence_points(simulate.cases(given.base, 2 * max(given.labels), given.seed + 2))
-    unseen = confidence_points(base)
+    labelled = simulate.cases(given.base, 2 * max(given.labels), given.seed + 2)
     conformed = [
         s.setting for s in given.sweep if s.parameter == "conformity" and s.value == report.CONFORMED
     ]
@@ -46,8 +45,8 @@ def _simulated(given: parameters.Parameters) -> report.Simulated:
         conform=judge(conform),
         conform_cases=conform,
         labelled=labelled,
-        calibrated=[calibrated(labelled, unseen, n, given.draws, given.seed + n) for n in given.labels],
-        shifted=calibrated(labelled, confidence_points(conform), 1000, given.draws, given.seed),
+        calibrated=[calibrated(labelled, base, n, given.draws, given.seed + n) for n in given.labels],
+        shifted=calibrated(labelled, conform, 1000, given.draws, given.seed),
     )
 
 
