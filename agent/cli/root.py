@@ -34,6 +34,8 @@ COMMANDS: Final = {
     "tools": ("agent.cli.tools", "List the tools that tasks can name."),
     "ask": ("agent.cli.ask", "Ask one model; what is complex goes to all roles."),
     "collab": ("agent.cli.collab", "Ask several models one question, each in its role."),
+    "fleet": ("agent.cli.fleet", "Connect hosts, and see how they are."),
+    "collector": ("agent.cli.collector", "Send to the hosts of a fleet, and collect from them."),
     "agent": ("agent.cli.run_agent", "Run the agent of this host."),
     "completion": ("agent.cli.completion", "Print the completion script of a shell."),
 }
