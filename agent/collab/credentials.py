@@ -69,13 +69,18 @@ class Secret:
         raise TypeError("a secret is not to be written anywhere")
 
 
-def hidden(text: str, secrets: Iterable[Secret] = ()) -> str:
-    """Return a text without the secrets, and without what looks like one."""
+def without(text: str, secrets: Iterable[Secret]) -> str:
+    """Return a text without the secrets."""
     for secret in secrets:
         value = secret.reveal()
         if len(value) >= _SHORTEST:
             text = text.replace(value, HIDDEN)
-    return _LOOKS_SECRET.sub(HIDDEN, text)
+    return text
+
+
+def hidden(text: str, secrets: Iterable[Secret] = ()) -> str:
+    """Return a text without the secrets, and without what looks like one."""
+    return _LOOKS_SECRET.sub(HIDDEN, without(text, secrets))
 
 
 def env_file(workspace: Workspace) -> Path:

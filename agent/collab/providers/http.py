@@ -7,13 +7,14 @@ goes where its owner sent it, over https or without leaving this machine, and no
 from __future__ import annotations
 
 import json
+import logging
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
-from agent.collab.credentials import hidden
+from agent.collab.credentials import HIDDEN, hidden, without
 from agent.collab.providers.base import ProviderError
 from agent.collab.providers.definition import carries_secrets, is_loopback
 from agent.collab.providers.failures import failure_of
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from agent.collab.credentials import Secret
+
+# at DEBUG they write down whole headers, which servers may have put our key into
+for _name in ("httpx", "httpcore"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
 
 MAX_BODY_BYTES: Final = 16 << 20
 CONNECT_S: Final = 10.0
@@ -102,7 +107,7 @@ class Http:
         held = tuple(secrets)
         content = None if body is None else json.dumps(body, ensure_ascii=False).encode()
         given = {"content-type": "application/json", **(headers or {})}
-        answer = self.send(path, content, headers=given, secrets=held, timeout_s=timeout_s)
+        answer = _scrubbed(self.send(path, content, headers=given, secrets=held, timeout_s=timeout_s), held)
         if not httpx.codes.is_success(answer.status):
             text = _words(answer.body)
             raise failure_of(self._name, answer.status, answer.headers, text, secrets=held)
@@ -182,6 +187,16 @@ class Http:
         if not isinstance(document, dict):
             raise ProviderError("server", f"{self._name}: {self._url} answers with JSON that is no object")
         return document
+
+
+def _scrubbed(answer: Answer, secrets: tuple[Secret, ...]) -> Answer:
+    """Return an answer in which a server that repeats our secrets has not repeated them."""
+    body = answer.body
+    for secret in secrets:
+        for form in (secret.reveal(), secret.reveal().replace("/", r"\/")):
+            body = body.replace(form.encode(), HIDDEN.encode())
+    headers = {name: without(value, secrets) for name, value in answer.headers.items()}
+    return Answer(answer.status, body, headers)
 
 
 def _words(body: bytes) -> str:

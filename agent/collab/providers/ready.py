@@ -57,7 +57,7 @@ class Providers:
 
     workspace: Workspace
     definitions: Mapping[str, ProviderDefinition]
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)
     ready: dict[str, Ready] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     keyless: set[str] = field(default_factory=set)

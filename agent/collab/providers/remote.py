@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from agent.collab.credentials import hidden
 from agent.collab.providers import anthropic, gemini, openai
 from agent.collab.providers.base import ProviderError, Reply, Request
 from agent.collab.providers.families import family_of
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from agent.collab.providers.definition import ProviderDefinition, SchemaMode
     from agent.collab.providers.http import Http
     from agent.collab.providers.keys import Keys
+
+T = TypeVar("T")
 
 WIRES: Final[dict[str, Wire]] = {"openai": openai, "gemini": gemini, "anthropic": anthropic}
 MOST_CONCESSIONS: Final = 4
@@ -70,7 +73,7 @@ class RemoteProvider:
             ProviderError: it does not answer.
         """
         wire = WIRES[self.definition.kind]
-        return wire.models(self._exchange(wire.LISTING, None, timeout_s))
+        return self._exchange(wire.LISTING, None, timeout_s, wire.models)
 
     def complete(self, request: Request) -> Reply:
         """Answer.
@@ -86,7 +89,7 @@ class RemoteProvider:
         for left in reversed(range(MOST_CONCESSIONS + 1)):
             ask = self._ask(request, model, learned)
             try:
-                document = self._exchange(*wire.call(ask), timeout_s)
+                spoken = self._exchange(*wire.call(ask), timeout_s, wire.spoken)
                 break
             except ProviderError as error:
                 if error.kind == "unknown_model":
@@ -95,10 +98,6 @@ class RemoteProvider:
                     raise
         else:
             raise AssertionError
-        try:
-            spoken = wire.spoken(document)
-        except ProviderError as error:
-            raise ProviderError(error.kind, f"{self.name}: {error.message}") from None
         answered = spoken.model or model
         used = spoken.usage
         cost_usd = self.definition.cost_usd(answered, used.input_tokens, used.output_tokens)
@@ -143,12 +142,19 @@ class RemoteProvider:
             newer_limit=learned.newer_limit,
         )
 
-    def _exchange(self, path: str, body: Mapping[str, Any] | None, timeout_s: float) -> dict[str, Any]:
+    def _exchange(
+        self,
+        path: str,
+        body: Mapping[str, Any] | None,
+        timeout_s: float,
+        read: Callable[[Mapping[str, Any]], T],
+    ) -> T:
+        """Send one request with one key, and read what comes back; no error holds the key."""
         key = self.keys.take()
         headers = WIRES[self.definition.kind].headers(key.reveal() if key else None)
         secrets = (key,) if key else ()
         try:
-            return self.http.json(
+            document = self.http.json(
                 path,
                 body,
                 headers={**self.definition.headers, **headers},
@@ -159,6 +165,10 @@ class RemoteProvider:
             if key is not None:
                 error.another_key = self.keys.failed(key, error)
             raise
+        try:
+            return read(document)
+        except ProviderError as error:
+            raise ProviderError(error.kind, f"{self.name}: {hidden(error.message, secrets)}") from None
 
     def unknown_model(self, model: str, listed: tuple[str, ...]) -> str:
         """Say that a model is not there, and which are."""
