@@ -10,17 +10,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from agent.fleet import calls, controls, fetching, living, publish, rsync, standing
-from agent.fleet.logs import Log
 from agent.fleet.refused import Refused
 from agent.fleet.rsync import TransferError
 from agent.fleet.shown import names_in
-from spool.files import make_folder
 from spool.names import is_dropped_name, is_task_id
 from spool.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from agent.fleet.logs import Stamp
     from agent.fleet.peer import Peer
 
 
@@ -75,6 +74,7 @@ def exchange(peer: Peer, sending: Sending | None) -> Round:
         OSError: our own disk.
     """
     more = sending.unsettled(peer) if sending is not None else ()
+    logs_before = living.central_logs(peer.mirror)
     living.fetch(peer.collecting, peer.mirror, peer.watching, more)
     now = standing.look(peer.mirror, peer.collector)
     done = Round(problem=now.problem, enrolled=now.enrolled)
@@ -90,7 +90,7 @@ def exchange(peer: Peer, sending: Sending | None) -> Round:
             done.published = _collect(peer, done.refused)
     with peer.files:
         publish.show(peer.mirror, peer.shelf, done.refused)
-    _logs(peer)
+    _logs(peer, logs_before)
     if sending is not None:
         with peer.files:
             sending.settle(peer)
@@ -130,16 +130,15 @@ def _no_room(peer: Peer) -> str | None:
     )
 
 
-def _logs(peer: Peer) -> None:
-    """Gather the host's own logs, and those of what runs there."""
-    staged = peer.mirror.raw / "logs"
-    make_folder(staged)
-    for name in living.CENTRAL_LOGS:
-        Log(peer.mirror, staged, name).gather()
+def _logs(peer: Peer, before: dict[str, list[Stamp | None]]) -> None:
+    """Gather the host's own logs, as far as they changed in this round, and those of what runs there."""
+    now = living.central_logs(peer.mirror)
+    changed = {name for name in now if now[name] != before[name]}
+    fetching.gather_logs(peer, peer.mirror.raw, living.CENTRAL_LOGS, changed)
     of_tasks = (fetching.log_name(tool, task_id) for task_id, tool in peer.shelf.live.items())
     live = {name for name in of_tasks if name is not None}
     fetching.fetch_logs(peer, live)
-    fetching.forget_logs(peer.mirror, live)
+    fetching.forget_logs(peer, live)
 
 
 def _count(peer: Peer, done: Round) -> None:

@@ -89,18 +89,62 @@ def fetch_logs(peer: Peer, names: Iterable[str]) -> set[str]:
     names = sorted(names)
     if not names:
         return set()
-    staged = peer.mirror.incoming / "logs"
-    make_folder(staged)
-    entries = [f"logs/{name}{generation}" for name in names for generation in ("", ".1")]
-    _transfer(peer, entries, f"--partial-dir={PARTIAL}")
-    return {name for name in names if not Log(peer.mirror, staged, name).gather()}
+    make_folder(peer.mirror.incoming / "logs")
+    changes = _transfer(peer, _generations(names), f"--partial-dir={PARTIAL}", "--itemize-changes")
+    changed = {_name_of(name) for _, name in listed(changes)} & set(names)
+    return gather_logs(peer, peer.mirror.incoming, names, changed)
 
 
-def forget_logs(mirror: Mirror, live: Collection[str]) -> None:
+def gather_logs(peer: Peer, copied: Path, names: Collection[str], changed: Collection[str]) -> set[str]:
+    """Append what was just fetched to the collected logs; return those that do not go on yet.
+
+    rsync lists first and reads later, so a log may be rotated in between: then its NAME.1 is not, on a second
+    look, what it was on the first, and the log waits for the next round.
+
+    Args:
+        peer: the host.
+        copied: the folder that holds our copy of its logs/.
+        names: the logs.
+        changed: those of them that changed there since the last copy.
+
+    Raises:
+        TransferError: the connection broke.
+        CallError: a program is missing here.
+        OSError: our own disk.
+    """
+    settled = peer.shelf.settled_logs
+    settled.difference_update(changed)
+    behind: set[str] = set()
+    if changed:
+        rotated = [f"logs/{name}.1" for name in sorted(changed)]
+        looked = _transfer(peer, rotated, "--dry-run", "--itemize-changes", target=copied)
+        behind = {_name_of(name) for change, name in listed(looked) if not change.startswith(".d")}
+    for name in names:
+        if name in settled or name in behind:
+            continue
+        if Log(peer.mirror, copied / "logs", name).gather():
+            settled.add(name)
+        else:
+            behind.add(name)
+    return behind
+
+
+def _generations(names: Iterable[str]) -> list[str]:
+    return [f"logs/{name}{generation}" for name in names for generation in ("", ".1")]
+
+
+def _name_of(entry: bytes) -> str:
+    """Return the log of which `logs/NAME` or `logs/NAME.1` is a generation."""
+    return os.fsdecode(entry).removeprefix("logs/").removesuffix(".1")
+
+
+def forget_logs(peer: Peer, live: Collection[str]) -> None:
     """Remove the copies of logs that do not grow any more; call it when all results are published."""
-    for name in names_in(mirror.incoming / "logs"):
+    folder = peer.mirror.incoming / "logs"
+    for name in names_in(folder):
         if name.removesuffix(".1") not in live and name != PARTIAL:
-            (mirror.incoming / "logs" / name).unlink(missing_ok=True)
+            (folder / name).unlink(missing_ok=True)
+            peer.shelf.settled_logs.discard(name.removesuffix(".1"))
 
 
 def log_name(tool: str, task_id: str) -> str | None:
@@ -165,8 +209,7 @@ def _fetch(peer: Peer, ids: list[str], marks: dict[str, str], refused: Refused) 
         if (name := log_name(result.tool, task_id)) is not None:
             logs[task_id] = name
     behind = fetch_logs(peer, logs.values())
-    staged = [f"logs/{name}{generation}" for name in logs.values() for generation in ("", ".1")]
-    different = _different(peer, [*folders, *staged])
+    different = _different(peer, [*folders, *_generations(logs.values())])
     return {
         task_id: digest
         for task_id, digest in fetched.items()
@@ -176,11 +219,10 @@ def _fetch(peer: Peer, ids: list[str], marks: dict[str, str], refused: Refused) 
     }
 
 
-def _transfer(peer: Peer, entries: Iterable[str], *more: str) -> bytes:
+def _transfer(peer: Peer, entries: Iterable[str], *more: str, target: Path | None = None) -> bytes:
     given = b"".join(os.fsencode(entry) + b"\0" for entry in entries)
-    return peer.collecting.fetch(
-        ["./"], peer.mirror.incoming, *_EXACT, *more, watching=peer.watching, given=given
-    ).out
+    target = target or peer.mirror.incoming
+    return peer.collecting.fetch(["./"], target, *_EXACT, *more, watching=peer.watching, given=given).out
 
 
 def _different(peer: Peer, entries: Iterable[str]) -> set[str]:

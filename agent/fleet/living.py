@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from agent.fleet.logs import stamp_of
 from agent.fleet.rsync import PARTIAL
 from spool.files import make_folder, put
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from agent.fleet.calls import Watching
     from agent.fleet.layout import Mirror
+    from agent.fleet.logs import Stamp
     from agent.fleet.rsync import Transfers
 
 MAX_FILE_BYTES: Final = 16 << 20
@@ -94,3 +96,9 @@ def rejected_stamp(mirror: Mirror) -> str | None:
         return (mirror.raw / _REJECTED_COPIED).read_text()
     except FileNotFoundError:
         return None
+
+
+def central_logs(mirror: Mirror) -> dict[str, list[Stamp | None]]:
+    """Return the state of our copies of the host's own logs, both generations of each."""
+    folder = mirror.raw / "logs"
+    return {name: [stamp_of(folder / name), stamp_of(folder / f"{name}.1")] for name in CENTRAL_LOGS}

@@ -40,7 +40,7 @@ class Progress(Record):
     Args:
         start: byte of our file at which it begins.
         rotated: the generation before it, as NAME.log.1 was when it ended.
-        rotated_sha256: of its content: a time alone may change, or be that of a file which rsync read later.
+        rotated_sha256: of its content, for its time alone may change.
         marker: our own line before `start`, which a kill may have cut off.
         doubts: rounds in which the host's file did not go on from ours.
     """
@@ -57,7 +57,7 @@ class Log:
 
     Args:
         mirror: the host's.
-        staged: rsync's copies: NAME and NAME.1.
+        staged: rsync's copies: NAME and NAME.1, between whose making no rotation ended.
         name: NAME.
     """
 
@@ -76,23 +76,36 @@ class Log:
             DamagedError: the record cannot be read.
         """
         progress = self._progress()
+        switched = False
         for _ in count():
-            before = _stamp(self._before)
+            before = stamp_of(self._before)
             if before is None or before == progress.rotated:
-                return self._append_current(progress)
+                return not (switched and self._is_old()) and self._append_current(progress)
             digest = _digest(self._before)
-            if digest == progress.rotated_sha256:
-                progress = self._note(progress.model_copy(update={"rotated": before}))
-            elif self._goes_on(self._before, progress):
+            if self._goes_on(self._before, progress):
                 self._append(self._before, progress)
                 ended = Progress(start=self._size(), rotated=before, rotated_sha256=digest)
                 progress = self._rolled(self._note(ended))
+                switched = True
+            elif digest == progress.rotated_sha256:
+                progress = self._note(progress.model_copy(update={"rotated": before}))
             else:
                 progress = self._skip(progress)
         raise AssertionError
 
+    def _is_old(self) -> bool:
+        """Tell whether the copy of NAME may still be of the generation that has just ended.
+
+        It was rotated while rsync looked at one name after the other; the next round looks again.
+        """
+        current, before = stamp_of(self._current), stamp_of(self._before)
+        if current is None or before is None or not 0 < current[0] <= before[0]:
+            return False
+        with open_regular(self._current) as ours, open_regular(self._before) as theirs:
+            return _same(ours, 0, theirs, current[0])
+
     def _append_current(self, progress: Progress) -> bool:
-        if _stamp(self._current) is None:
+        if stamp_of(self._current) is None:
             return True
         if self._goes_on(self._current, progress):
             self._append(self._current, progress)
@@ -136,7 +149,7 @@ class Log:
         return progress
 
     def _size(self) -> int:
-        stamp = _stamp(self._target)
+        stamp = stamp_of(self._target)
         return stamp[0] if stamp else 0
 
     def _ends_a_line(self) -> bool:
@@ -149,18 +162,13 @@ class Log:
     def _goes_on(self, source: Path, progress: Progress) -> bool:
         """Tell whether what we have of this generation is the beginning of the host's file."""
         have = self._size() - progress.start
-        stamp = _stamp(source)
+        stamp = stamp_of(source)
         if stamp is None or stamp[0] < have:
             return False
         if have == 0:
             return True
         with open_regular(self._target) as ours, open_regular(source) as theirs:
-            for offset in range(0, have, PIECE_BYTES):
-                length = min(PIECE_BYTES, have - offset)
-                mine = os.pread(ours, length, progress.start + offset)
-                if len(mine) < length or mine != os.pread(theirs, length, offset):
-                    return False
-        return True
+            return _same(ours, progress.start, theirs, have)
 
     def _append(self, source: Path, progress: Progress) -> None:
         offset = self._size() - progress.start
@@ -191,12 +199,23 @@ class Log:
         return self._note(progress.model_copy(update={"start": 0}))
 
 
+def _same(ours: int, start: int, theirs: int, length: int) -> bool:
+    """Tell whether one open file, from `start`, and another from its beginning hold the same bytes."""
+    for offset in range(0, length, PIECE_BYTES):
+        size = min(PIECE_BYTES, length - offset)
+        mine = os.pread(ours, size, start + offset)
+        if len(mine) < size or mine != os.pread(theirs, size, offset):
+            return False
+    return True
+
+
 def _digest(path: Path) -> str:
     with open_regular(path) as descriptor, open(descriptor, "rb", closefd=False) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _stamp(path: Path) -> Stamp | None:
+def stamp_of(path: Path) -> Stamp | None:
+    """Return what tells one state of a file from another; None when there is none."""
     try:
         with open_regular(path) as descriptor:
             status = os.fstat(descriptor)

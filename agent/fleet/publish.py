@@ -46,11 +46,13 @@ class Shelf:
             listed nowhere, so one that is missing once is not gone yet.
         live: the sessions that the host has, by id, with the tool that runs.
         rejected_stamp: of the refusals that are shown.
+        settled_logs: those that were gathered as far as they were copied.
     """
 
     missed: set[str] = field(default_factory=set)
     live: dict[str, str] = field(default_factory=dict)
     rejected_stamp: str | None = None
+    settled_logs: set[str] = field(default_factory=set)
 
 
 def show(mirror: Mirror, shelf: Shelf, refused: Refused) -> None:
