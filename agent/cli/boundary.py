@@ -24,6 +24,8 @@ INPUT, BUG, INTERRUPTED, READER_GONE = 1, 3, 130, 141
 TOLD: Final = {
     "agent.audit.line": "AuditError",
     "agent.collab.credentials": "CredentialError",
+    "agent.collab.feedback": "LabelError",
+    "agent.collab.learning.applying": "TuneError",
     "agent.collab.providers.base": "ProviderError",
     "agent.config": "ConfigError",
     "agent.launchers.base": "LaunchError",

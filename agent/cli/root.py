@@ -36,6 +36,7 @@ COMMANDS: Final = {
     "collab": ("agent.cli.collab", "Ask several models one question, each in its role."),
     "fleet": ("agent.cli.fleet", "Connect hosts, and see how they are."),
     "collector": ("agent.cli.collector", "Send to the hosts of a fleet, and collect from them."),
+    "audit": ("agent.cli.audit", "Read who asked for what, and what was run."),
     "agent": ("agent.cli.run_agent", "Run the agent of this host."),
     "completion": ("agent.cli.completion", "Print the completion script of a shell."),
 }
