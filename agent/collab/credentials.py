@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 SERVICE: Final = "aispool"
 ENV_FILE: Final = "collab.env"
 MAX_BYTES: Final = 1 << 16
-_SHORTEST: Final = 4
+SHORTEST: Final = 8
+"""A value that is shorter (`x`, `EMPTY`) is no secret, and would be found in any text."""
 _SEPARATORS: Final = re.compile(r"[,\s]+")
 _LOOKS_SECRET: Final = re.compile(
     r"\b(?:sk|pk|rk|key|ghp|gho|hf|gsk|xox[a-z])[-_][A-Za-z0-9_-]{12,}|\bAIza[A-Za-z0-9_-]{16,}"
@@ -73,7 +74,7 @@ def without(text: str, secrets: Iterable[Secret]) -> str:
     """Return a text without the secrets."""
     for secret in secrets:
         value = secret.reveal()
-        if len(value) >= _SHORTEST:
+        if len(value) >= SHORTEST:
             text = text.replace(value, HIDDEN)
     return text
 

@@ -6,20 +6,23 @@ goes where its owner sent it, over https or without leaving this machine, and no
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
+import threading
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
-from agent.collab.credentials import HIDDEN, hidden, without
+from agent.collab.credentials import HIDDEN, SHORTEST, hidden, without
 from agent.collab.providers.base import ProviderError
 from agent.collab.providers.definition import carries_secrets, is_loopback
 from agent.collab.providers.failures import failure_of
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterable, Mapping
 
     from agent.collab.credentials import Secret
@@ -64,24 +67,39 @@ class Http:
         self._name = name
         self._url = base_url
         self._clock = clock
-        here = is_loopback(base_url)
-        try:
-            self._client = httpx.Client(
-                proxy=None if here else proxy,
-                trust_env=not here,
-                follow_redirects=False,
-                headers={"user-agent": "aispool", "accept": "application/json"},
-            )
-        except (ImportError, ValueError, OSError) as error:
-            # the proxy of the environment: of a kind that httpx cannot do without more packages, or malformed
-            raise ProviderError(
-                "unavailable",
-                f"{name}: the proxy cannot be used ({hidden(str(error))}): mend HTTPS_PROXY or ALL_PROXY",
-            ) from None
+        self._proxy = proxy
+        self._lock = threading.Lock()
+        self._made: httpx.Client | None = None
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        if self._made is not None:
+            self._made.close()
+
+    @property
+    def _client(self) -> httpx.Client:
+        """Return the connections, made when they are first needed.
+
+        Raises:
+            ProviderError: the proxy is malformed, or of a kind that needs another package.
+        """
+        with self._lock:
+            if self._made is None:
+                here = is_loopback(self._url)
+                try:
+                    self._made = httpx.Client(
+                        verify=_certificates(),
+                        proxy=None if here else self._proxy,
+                        trust_env=not here,
+                        follow_redirects=False,
+                        headers={"user-agent": "aispool", "accept": "application/json"},
+                    )
+                except (ImportError, ValueError, httpx.InvalidURL) as error:
+                    what = f"the proxy cannot be used ({hidden(str(error))})"
+                    raise ProviderError(
+                        "unavailable", f"{self._name}: {what}: mend HTTPS_PROXY or ALL_PROXY"
+                    ) from None
+            return self._made
 
     def json(
         self,
@@ -189,10 +207,18 @@ class Http:
         return document
 
 
+@functools.cache
+def _certificates() -> ssl.SSLContext:
+    """Return whom we trust: SSL_CERT_FILE, SSL_CERT_DIR, else certifi's list, which is slow to read."""
+    return httpx.create_ssl_context()
+
+
 def _scrubbed(answer: Answer, secrets: tuple[Secret, ...]) -> Answer:
     """Return an answer in which a server that repeats our secrets has not repeated them."""
     body = answer.body
     for secret in secrets:
+        if len(secret.reveal()) < SHORTEST:
+            continue
         for form in (secret.reveal(), secret.reveal().replace("/", r"\/")):
             body = body.replace(form.encode(), HIDDEN.encode())
     headers = {name: without(value, secrets) for name, value in answer.headers.items()}
