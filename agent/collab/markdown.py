@@ -150,6 +150,8 @@ def _validation(report: Report, say: dict[str, str]) -> Iterator[str]:
         for check in checks:
             if not check.passed:
                 yield f"  - {one_line(say['check_failed'].format(name=check.name, why=check.why))}"
+    if report.validator_note is not None:
+        yield f"- {one_line(report.validator_note)}"
 
 
 def _scores(report: Report, say: dict[str, str]) -> Iterator[str]:

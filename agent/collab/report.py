@@ -67,6 +67,7 @@ class Report(Record):
         state: `failed` when no specialist answered.
         plan_by_rule, integration_by_rule: why the coordinator did not do it; None when it did.
         validator_independent: False when it is of a family that it judged; None when nobody validated.
+        validator_note: the same in a sentence; None when it is independent.
         degraded: what is missing, in sentences in the question's language.
         executed: what was run, in sentences.
         side_effects: the validator's checks after it.
@@ -84,6 +85,7 @@ class Report(Record):
     vetoes: tuple[VetoRow, ...] = ()
     checks: dict[str, tuple[Check, ...]]
     validator_independent: bool | None = None
+    validator_note: str | None = None
     consensus: Consensus | None = None
     confidence: Confidence | None = None
     quotes_found: int = 0

@@ -63,8 +63,6 @@ def make(
     notes = list(degraded)
     if integrated is not None and integrated.by_rule_because is not None:
         notes.append(say["integration_default"].format(reason=integrated.by_rule_because))
-    if (dependent := dependence(run, spoken, say)) is not None:
-        notes.append(dependent)
     leading = {a.key: a.leading for a in scores.consensus.agreements} if scores else {}
     return Report(
         task_id=run.question.task_id,
@@ -90,6 +88,7 @@ def make(
         ),
         checks={one.role: one.validation.checks for one in spoken if one.validation is not None},
         validator_independent=scores.independent if scores else None,
+        validator_note=dependence(run, spoken, say),
         consensus=scores.consensus if scores else None,
         confidence=scores.confidence if scores else None,
         quotes_found=scores.quotes_found if scores else 0,

@@ -175,6 +175,7 @@ class RuleDefinition(BaseModel):
         all: all of them are found.
         unless: none of them is found.
         min_words: it has at least that many.
+        stays: a question for which it fires stays with the plain chat, whatever the rules below it say.
         enabled: False switches the rule off.
     """
 
@@ -184,6 +185,7 @@ class RuleDefinition(BaseModel):
     all: tuple[Pattern, ...] = ()
     unless: tuple[Pattern, ...] = ()
     min_words: Annotated[StrictInt, Field(ge=0)] = 0
+    stays: StrictBool = False
     enabled: StrictBool = True
 
     @model_validator(mode="after")

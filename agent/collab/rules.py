@@ -24,11 +24,13 @@ class HandOver:
 
     Args:
         rule: the first that fired; None when the question stays with the plain chat.
+        stays_by: the rule by which it stays there; None when no rule fired at all, or it is handed over.
         words: what of the question each rule looked at and found, for people: rule → why.
         type: the kind of question that it would be.
     """
 
     rule: str | None
+    stays_by: str | None
     words: tuple[tuple[str, str], ...]
     type: str
 
@@ -44,7 +46,13 @@ def hand_over(text: str, roles: Roles) -> HandOver:
     plain = normal(text)
     looked = tuple((name, *_fires(rule, plain)) for name, rule in roles.rules.items())
     fired = next((name for name, fires, _ in looked if fires), None)
-    return HandOver(fired, tuple((name, why) for name, _, why in looked), type_of(text, roles))
+    stays = fired is not None and roles.rules[fired].stays
+    return HandOver(
+        rule=None if stays else fired,
+        stays_by=fired if stays else None,
+        words=tuple((name, why) for name, _, why in looked),
+        type=type_of(text, roles),
+    )
 
 
 def type_of(text: str, roles: Roles) -> str:
