@@ -112,9 +112,9 @@ serve() {
     workspace=$(readlink -m -- "$1")
     local wanted=$2 made
     made=$("$command" --workspace "$workspace" init)
-    case $made in
-        made:* | *added:* | *upgraded:*) changed "$(printf '%s' "$made" | head -n 3 | tr '\n' ' ')" ;;
-    esac
+    # its first line says what was made, the others what was brought up to date
+    case $made in made:*) made=${made%%$'\n'*} ;; esac
+    printf '%s\n' "$made" | sed -n 's/^\(made\|added\|upgraded\): /changed: \1 /p'
     # shellcheck source=scripts/workspace.sh
     scripts=$workspace/scripts && . "$scripts/workspace.sh"
     if is_default && has_user_manager; then

@@ -110,7 +110,7 @@ class Connector:
         self.tell(step.doing)
         if step.kind == "install":
             if self.offline:
-                _add_dependencies(wheel.path.parent, probe)
+                add_dependencies(wheel.path.parent, probe)
             self._upload(wheel.path.parent, step.words[1])
         return self._run(*step.words)
 
@@ -173,7 +173,7 @@ def connector(
     return Connector(whole, link, tell, may, offline)
 
 
-def _add_dependencies(folder: Path, probe: Probe) -> None:
+def add_dependencies(folder: Path, probe: Probe) -> None:
     """Put the wheels that ours needs beside it: as installed here, or fetched for the host's Python."""
     ours = f"{sys.version_info[0]}.{sys.version_info[1]}"
     machine = platform.machine()

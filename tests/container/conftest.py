@@ -1,8 +1,8 @@
 """A container engine for the tests: the machine's own, or one started here and stopped again.
 
 Base image = the one that is there, else pulled, else made by debootstrap. The engine that we start keeps its
-images in the cache folder, so that only the first run is slow. It gets no bridge and no iptables rules:
-containers use the host's network, which is left as it is.
+images in the cache folder, so that only the first run is slow. Unless tests need their own networks, it
+gets no bridge and no iptables rules: containers use the host's network, which is left as it is.
 """
 
 from __future__ import annotations
@@ -37,11 +37,18 @@ class Engine:
 
     host: str | None
 
-    def docker(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def docker(
+        self, *arguments: str, check: bool = True, given: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """Run one command to its end."""
         environment = os.environ | ({"DOCKER_HOST": self.host} if self.host else {})
         done = subprocess.run(
-            ["docker", *arguments], env=environment, capture_output=True, text=True, check=False
+            ["docker", *arguments],
+            env=environment,
+            input=given,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if check and done.returncode:
             pytest.fail(f"docker {' '.join(arguments)}: {done.stdout[-3000:]}{done.stderr[-3000:]}")
@@ -57,7 +64,7 @@ class Engine:
 
 
 @contextmanager
-def started() -> Iterator[Engine]:
+def started(*, networks: bool = False) -> Iterator[Engine]:
     """Start an engine of our own, and stop it by its pid."""
     folder = Path(tempfile.mkdtemp(prefix="aispool-engine-"))
     engine = Engine(f"unix://{folder}/socket")
@@ -65,7 +72,7 @@ def started() -> Iterator[Engine]:
     command = [
         *("dockerd", "--host", str(engine.host), "--pidfile", str(folder / "pid")),
         *("--data-root", str(CACHE / "engine"), "--exec-root", str(folder / "exec")),
-        *("--bridge=none", "--iptables=false", "--ip6tables=false"),
+        *(() if networks else ("--bridge=none", "--iptables=false", "--ip6tables=false")),
     ]
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output)
@@ -88,7 +95,14 @@ def started() -> Iterator[Engine]:
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
-    """The machine's engine, or one of our own; the tests are skipped where neither can be had."""
+    """An engine whose containers use this machine's network."""
+    with an_engine() as engine:
+        yield engine
+
+
+@contextmanager
+def an_engine(*, networks: bool = False) -> Iterator[Engine]:
+    """Give the machine's engine, or one of our own; the tests are skipped where neither can be had."""
     if shutil.which("docker") is None:
         pytest.skip("cannot run here: no container engine: docker is not installed")
     if Engine(None).works():
@@ -97,7 +111,7 @@ def engine() -> Iterator[Engine]:
     if os.geteuid() != 0 or shutil.which("dockerd") is None:
         pytest.skip("cannot run here: no container engine: none answers, and only root could start one")
     CACHE.mkdir(parents=True, exist_ok=True)
-    with FileLock(CACHE / "lock"), started() as own:
+    with FileLock(CACHE / "lock"), started(networks=networks) as own:
         yield own
 
 
@@ -122,6 +136,11 @@ def bootstrap(engine: Engine) -> None:
 @pytest.fixture(scope="module")
 def base_image(engine: Engine) -> str:
     """A bare Debian: no Python, no tmux."""
+    return base_of(engine)
+
+
+def base_of(engine: Engine) -> str:
+    """Return the name of the bare image, which is made when it is not there."""
     if not engine.has(BASE) and engine.docker("pull", "--quiet", BASE, check=False).returncode:
         bootstrap(engine)
     return BASE

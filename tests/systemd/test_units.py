@@ -14,6 +14,7 @@ import pytest
 
 SYSTEMD = Path(__file__).parents[2] / "systemd"
 UNITS = ("aispool-agent.service", "aispool-tmux.service")
+COLLECTOR = ("aispool-collector.service", "aispool-collector-once.service", "aispool-collector-once.timer")
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def units(tmp_path: Path) -> Path:
     """Copies of the units whose agent exists: systemd-analyze refuses an ExecStart that does not."""
     folder = tmp_path / "units"
     folder.mkdir()
-    for name in UNITS:
+    for name in (*UNITS, *COLLECTOR):
         text = (
             (SYSTEMD / name).read_text("utf-8").replace("%h/.local/bin/aispool", shutil.which("true") or "")
         )
@@ -45,9 +46,10 @@ def section(name: str, title: str) -> dict[str, str]:
     return dict(parser[title])
 
 
-def test_systemd_understands_every_line(units: Path) -> None:
+@pytest.mark.parametrize("names", [UNITS, COLLECTOR])
+def test_systemd_understands_every_line(units: Path, names: tuple[str, ...]) -> None:
     """An unknown key only warns and exits 0, so silence is what counts."""
-    done = verify(units, *UNITS)
+    done = verify(units, *names)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
