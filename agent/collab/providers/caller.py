@@ -1,9 +1,9 @@
 """Asking with patience: which provider, how often, how long, and whether the answer may be used.
 
-Until the time is up: take the choice that is ready and least loaded (a `fallback` only when no other can);
-call it; after a passing failure wait as long as it asks, or a moment that doubles, and try again; after
-others, or when it has been tried often enough, go on without it. An answer that does not fit the schema is
-sent back once with what is wrong, and after that its provider is out.
+Until the time is up: take the choice that is least loaded (a `fallback` only when no other can) and call it;
+after a passing failure wait as long as it asks, or a moment that doubles, and try the same one again, unless
+that takes too long and another is ready; after other failures, or enough tries, go on without it. An answer
+that does not fit the schema is sent back once with what is wrong, and after that its provider is out.
 """
 
 from __future__ import annotations
@@ -134,10 +134,12 @@ class Caller:
     def _next(self, runners: list[_Runner], patience: Patience) -> _Runner | None:
         now_s = self.clock()
 
-        def rank(runner: _Runner) -> tuple[bool, bool, bool, float, float, int]:
+        def rank(runner: _Runner) -> tuple[bool, bool, bool, bool, float, float, int]:
             wait_s = max(0.0, runner.ready_at_s - now_s)
             load = self.standings[runner.choice.provider].load()
-            return wait_s > patience.wait_s, runner.choice.fallback, wait_s > 0, load, wait_s, runner.order
+            fresh = runner.tries + runner.other_keys == 0
+            late = wait_s > patience.wait_s
+            return late, fresh, runner.choice.fallback, wait_s > 0, load, wait_s, runner.order
 
         return min((runner for runner in runners if not runner.out), key=rank, default=None)
 

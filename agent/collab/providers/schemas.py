@@ -16,6 +16,17 @@ if TYPE_CHECKING:
     from agent.collab.providers.definition import SchemaMode
 
 _KEPT: Final = frozenset({"type", "description", "enum", "items", "properties", "required", "anyOf"})
+_BOUNDS: Final = {
+    "pattern": "matches {}",
+    "minLength": "at least {} characters",
+    "maxLength": "at most {} characters",
+    "minItems": "at least {} items",
+    "maxItems": "at most {} items",
+    "minimum": "at least {}",
+    "maximum": "at most {}",
+    "exclusiveMinimum": "more than {}",
+    "exclusiveMaximum": "less than {}",
+}
 _THINKING: Final = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
 _FENCED: Final = re.compile(r"^[ \t]*```[\w-]*[ \t]*\n(.*?)\n?[ \t]*```[ \t]*$", re.DOTALL | re.MULTILINE)
 MAX_TEXT_CHARS: Final = 4 << 20
@@ -45,7 +56,7 @@ def wire_schema(schema: type[BaseModel]) -> dict[str, Any]:
     """Return a JSON schema in the subset that all providers take.
 
     References are written out, every property is required, no others are allowed (OpenAI's strict mode
-    demands both), and bounds and patterns are left out: those are checked here.
+    demands both). Bounds and patterns are not taken by all: they are put into words, and checked here.
 
     Raises:
         TypeError: it holds itself, so that it cannot be written out.
@@ -69,6 +80,8 @@ def _plain(node: Any, known: dict[str, Any], inside: tuple[str, ...]) -> Any:
     result = {key: _plain(value, known, inside) for key, value in node.items() if key in _KEPT}
     if "const" in node:
         result["enum"] = [node["const"]]
+    if bounds := _in_words(node):
+        result["description"] = f"{result.get('description', '')} ({bounds})".strip()
     if "properties" in node:
         result["properties"] = {
             name: _plain(value, known, inside) for name, value in node["properties"].items()
@@ -76,6 +89,11 @@ def _plain(node: Any, known: dict[str, Any], inside: tuple[str, ...]) -> Any:
         result["required"] = list(node["properties"])
         result["additionalProperties"] = False
     return result
+
+
+def _in_words(node: dict[str, Any]) -> str:
+    """Return the bounds of a value as a part of its description."""
+    return ", ".join(words.format(node[name]) for name, words in _BOUNDS.items() if name in node)
 
 
 def instruction(schema: type[BaseModel]) -> str:
