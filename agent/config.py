@@ -28,6 +28,7 @@ from pydantic import (
 )
 
 from agent.budget import Budget  # noqa: TC001 - pydantic reads the annotations
+from agent.cluster import LauncherName, SlurmOptions
 from agent.collector import CollectorOptions
 from agent.mistakes import in_words
 from agent.quantities import Bytes, Count, Days, Duration, Name, Slots, SomeBytes  # noqa: TC001 - pydantic reads them
@@ -37,6 +38,7 @@ from spool.files import read_regular
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from spool.task import Task
     from spool.workspace import Workspace
 
 AGENT_FILE = "agent.toml"
@@ -92,8 +94,10 @@ class AgentConfig(BaseModel):
         max_log_bytes: of one log before it is rotated.
         rate_limit_patience_s: a task waits for so long in all for the end of a rate limit or quota.
         quiet_s: a file without a read lease must not have changed for so long.
+        launcher_by_tool, launcher_by_group: for tasks that name no launcher; a group wins over a tool.
         budgets: what a day of work may cost, in all, of a tool, of a label.
         collector: how other hosts are collected from, when a collector runs here.
+        slurm: what a cluster is asked for.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
@@ -102,7 +106,9 @@ class AgentConfig(BaseModel):
     slots: Slots = 2
     slots_by_tool: dict[Name, Slots] = Field(default_factory=dict)
     slots_by_group: dict[Name, Slots] = Field(default_factory=dict)
-    launcher: Literal["tmux", "screen"] = "tmux"
+    launcher: LauncherName = "tmux"
+    launcher_by_tool: dict[Name, LauncherName] = Field(default_factory=dict)
+    launcher_by_group: dict[Name, LauncherName] = Field(default_factory=dict)
     timeout_s: Duration = 3600.0
     grace_s: Duration = 10.0
     scan_interval_s: Duration = 5.0
@@ -124,6 +130,12 @@ class AgentConfig(BaseModel):
     budgets: tuple[Budget, ...] = ()
     rate_limit_patience_s: Duration = 86_400.0
     collector: CollectorOptions = CollectorOptions()
+    slurm: SlurmOptions = SlurmOptions()
+
+    def launcher_of(self, task: Task) -> str:
+        """Return the launcher of a task: its own, else its group's, its tool's, or the usual one."""
+        by_group = self.launcher_by_group.get(task.group) if task.group else None
+        return task.launcher or by_group or self.launcher_by_tool.get(task.tool) or self.launcher
 
     @field_validator("allowed_paths")
     @classmethod

@@ -53,6 +53,11 @@ class Attempt:
         return self.folder / "intent"
 
     @property
+    def ended_by_cluster(self) -> Path:
+        """What a cluster said when it ended the attempt, in words."""
+        return self.folder / "cluster"
+
+    @property
     def started(self) -> Path:
         """Who runs it."""
         return self.folder / "started"

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
+import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,6 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import slurm_cluster
 
 from spool import exclusive
 from spool.workspace import Workspace, create
@@ -116,3 +123,20 @@ def killer(monkeypatch: pytest.MonkeyPatch) -> Killer:
         monkeypatch.setattr(os, name, killer.wrapped(getattr(os, name)))
     monkeypatch.setattr(exclusive, "_renameat2", killer.wrapped(exclusive._renameat2))
     return killer
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[slurm_cluster.Cluster]:
+    """A small Slurm cluster, which every command of Slurm's finds from here on."""
+    if lacking := slurm_cluster.missing():
+        pytest.fail(f"{', '.join(lacking)}: install slurm-wlm and munge")
+    folder = Path(tempfile.mkdtemp(prefix="slurm-", dir="/tmp"))
+    cluster = slurm_cluster.Cluster(folder)
+    os.environ["SLURM_CONF"] = str(cluster.conf)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
+        del os.environ["SLURM_CONF"]
+        shutil.rmtree(folder)

@@ -61,8 +61,8 @@ PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 NodeName=DEFAULT CPUs=32 RealMemory=16000 Feature=fast
 NodeName=n[1-{nodes}] NodeHostname={host} NodeAddr=127.0.0.1 Port=[{first}-{last}]
-PartitionName=main Nodes=ALL Default=YES MaxTime=60 State=UP PriorityTier=1
-PartitionName=urgent Nodes=ALL MaxTime=60 State=UP PriorityTier=10
+PartitionName=main Nodes=ALL Default=YES MaxTime=24:00:00 State=UP PriorityTier=1
+PartitionName=urgent Nodes=ALL MaxTime=24:00:00 State=UP PriorityTier=10
 """
 
 

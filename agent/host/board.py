@@ -53,6 +53,7 @@ class Board:
         self.budgets = Budgets(site.workspace, site.config.budgets, site.utc_now)
         self.trouble: str | None = None
         self._said: dict[str, str] = {}
+        self._prepared: dict[str, tuple[Session, bool]] = {}
 
     @property
     def is_ending_something(self) -> bool:
@@ -77,6 +78,7 @@ class Board:
             self._join(session)
         for session in list(self.sessions.values()):
             self._step(session)
+        self.start_prepared()
         ask_for_reviews(self._site, self._site.folder)
 
     def observe_active(self) -> None:
@@ -238,7 +240,7 @@ class Board:
         elif phase is Phase.EMPTY:
             self._wait_for_turn(session)
         elif phase is Phase.INTENDED:
-            start(self._site, session)
+            self._start(session)
         elif session.state is State.WAITING_INPUT and before is not State.WAITING_INPUT:
             self._outbox.add("on-waiting", (session.folder / "status.json").read_bytes())
 
@@ -252,9 +254,26 @@ class Board:
         if refusal is not None:
             self._finish(session, result_of(self._site, session, State.FAILED, refusal.sentence()))
             return
-        start(self._site, session)
-        if session.attempt is not None and session.attempt.number == 1:
-            self._outbox.add("on-start", (session.folder / "status.json").read_bytes())
+        self._start(session, is_new=session.attempt is not None and session.attempt.number == 1)
+
+    def _start(self, session: Session, *, is_new: bool = False) -> None:
+        """Start a prepared attempt; those for a cluster together, once the pass is over."""
+        self._prepared[session.task_id] = (session, is_new)
+        if not session.on_cluster:
+            self.start_prepared()
+
+    def start_prepared(self) -> None:
+        """Start what was prepared, in as few calls as can be.
+
+        Raises:
+            OSError: the disk; what was not started is started at the next look.
+        """
+        prepared, self._prepared = self._prepared, {}
+        if prepared:
+            start(self._site, [session for session, _ in prepared.values()])
+        for session, is_new in prepared.values():
+            if is_new:
+                self._outbox.add("on-start", (session.folder / "status.json").read_bytes())
 
     def _settle(self, session: Session) -> None:
         judged = {record.number for record in session.records}

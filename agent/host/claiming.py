@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from agent import log
+from agent.cluster import CLUSTER
 from spool.admit import Ready, look
 from spool.attempt import attempts_of
 from spool.claim import TASK, Claim, bring_files, claim, discard, give_back, publish, was_over
@@ -156,7 +157,7 @@ def _validate(site: Site, mine: Claim, source: Path, dropped: Dropped | None) ->
     task, warnings = parsed
     if task.task_id not in {None, mine.task_id}:
         return "its task_id was changed while it was claimed"
-    if task.resources is not None:
+    if task.resources is not None and site.config.launcher_of(task) != CLUSTER:
         warnings = (
             *warnings,
             "resources are for a cluster's scheduler; this launcher does not limit anything",

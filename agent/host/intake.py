@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent import log
+from agent.cluster import CLUSTER
 from agent.host.schedule import Waiting, WaitingIndex
 from agent.host.trouble import is_everybodys
 from spool.admit import NotYet, Ready, Sight, Signature, Verdict, give_up_waiting, look
@@ -46,6 +47,7 @@ class Dropped:
     Args:
         path: in tasks/ or in tasks/held/.
         sha256: of the bytes that were validated.
+        on_cluster: whether a cluster is to run it.
     """
 
     task_id: str
@@ -54,6 +56,7 @@ class Dropped:
     sha256: str
     arrived_at: datetime
     held: bool
+    on_cluster: bool = False
 
     def waiting(self) -> Waiting:
         """Return what the scheduler needs of it."""
@@ -71,6 +74,7 @@ class Dropped:
             host=task.host,
             held=self.held,
             labels=task.labels,
+            on_cluster=self.on_cluster,
         )
 
 
@@ -180,7 +184,8 @@ class Intake:
         if refusal is not None:
             return refusal
         held = path.parent == self.site.workspace.held
-        return Dropped(task_id, path, task, ready.sha256, ready.arrived_at, held)
+        on_cluster = self.site.config.launcher_of(task) == CLUSTER
+        return Dropped(task_id, path, task, ready.sha256, ready.arrived_at, held, on_cluster)
 
     def refuse(self, path: Path, refusal: Refusal) -> None:
         """Put a file into rejected/ with its reason."""

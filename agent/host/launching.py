@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 
 import agent.wrap
 from agent import log
+from agent.cluster import CLUSTER
 from agent.host.outcome import conversation_after
 from agent.host.runners import Busy, User, choose, seed, where_is
 from agent.host.worktree import prepare_worktree
-from agent.launchers import LaunchError, SessionExists
+from agent.launchers import LaunchError, SessionExists, Start
 from agent.tools.batches import put_away, write_calls
 from spool.attempt import attempts_of, next_attempt
 from spool.claim import FILES, TASK
@@ -27,8 +28,11 @@ from spool.refusal import Refusal
 from spool.results import RESULT, wanted_conversation
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from agent.host.session import Session
     from agent.host.site import Site
+    from agent.launchers import Launcher
     from agent.tools.invocation import Invocation
     from spool.attempt import Attempt
     from spool.task import AcceptedTask
@@ -76,9 +80,27 @@ def prepare(site: Site, session: Session) -> Refusal | Busy | None:
     if refusal is not None:
         return refusal
     intent = _intent(site, session, invocation, attempt)
+    refusal = _no_room_ever(site, task, intent)
+    if refusal is not None:
+        return refusal
     intent.write(attempt.intent)
     session.attempt, session.intent, session.started = attempt, intent, None
+    session.on_cluster = intent.launcher == CLUSTER
     return None
+
+
+def _no_room_ever(site: Site, task: AcceptedTask, intent: Intent) -> Refusal | None:
+    """Refuse what no machine of the launcher could ever run."""
+    time_s = intent.timeout_s + intent.grace_s + site.config.slurm.spare_s
+    try:
+        problem = site.launcher(task).refusal(site.config.slurm.resources(task.resources), time_s)
+    except LaunchError:
+        return None  # starting says so, and is tried again
+    if problem is None:
+        return None
+    return Refusal(
+        problem, "change the task's resources or timeout; `sinfo` shows what there is", field="resources"
+    )
 
 
 def put_in_place(folder: Path, attempt: Attempt, invocation: Invocation) -> Refusal | None:
@@ -108,24 +130,59 @@ def put_in_place(folder: Path, attempt: Attempt, invocation: Invocation) -> Refu
     return None
 
 
-def start(site: Site, session: Session) -> None:
-    """Start the wrapper of a prepared attempt; a session that cannot be made is tried again later."""
-    assert session.attempt is not None
-    launcher = site.launcher(session.task)
-    argv = [sys.executable, "-I", "-S", str(WRAPPER), str(session.attempt.folder)]
-    session.launched_s = site.monotonic_s()
-    try:
+def launcher_of(site: Site, session: Session) -> Launcher:
+    """Return the launcher that has the session's last attempt; before its first, the one that will."""
+    return site.launcher_named(session.intent.launcher) if session.intent else site.launcher(session.task)
+
+
+def start(site: Site, sessions: Sequence[Session]) -> None:
+    """Start the wrappers of prepared attempts; a session that cannot be made is tried again later."""
+    by_launcher: dict[str, list[Session]] = {}
+    for session in sessions:
+        by_launcher.setdefault(launcher_of(site, session).name, []).append(session)
+    for name, some in by_launcher.items():
+        errors = _start_all(site, site.launcher_named(name), some)
+        for session in some:
+            _say_started(site, session, errors.get(session.task_id))
+
+
+def _start_all(site: Site, launcher: Launcher, sessions: Sequence[Session]) -> dict[str, LaunchError]:
+    for session in sessions:
+        session.launched_s = site.monotonic_s()
+    errors = launcher.start_all([_wish(site, session) for session in sessions])
+    left_over = [session for session in sessions if isinstance(errors.get(session.task_id), SessionExists)]
+    for session in left_over:
+        # of an attempt that is over: nothing of ours runs in it, the locks said so
         try:
-            launcher.start(session.task_id, argv, site.workspace.root)
-        except SessionExists:
-            # left over from an attempt that is over: nothing of ours runs in it, the locks said so
             launcher.end(session.task_id)
-            launcher.start(session.task_id, argv, site.workspace.root)
-    except LaunchError as error:
+        except LaunchError as error:
+            errors[session.task_id] = error
+        else:
+            del errors[session.task_id]
+            errors |= launcher.start_all([_wish(site, session)])
+    return errors
+
+
+def _wish(site: Site, session: Session) -> Start:
+    assert session.attempt is not None
+    assert session.intent is not None
+    argv = (sys.executable, "-I", "-S", str(WRAPPER), str(session.attempt.folder))
+    time_s = session.intent.timeout_s + session.intent.grace_s + site.config.slurm.spare_s
+    resources = site.config.slurm.resources(session.task.resources)
+    return Start(session.task_id, argv, site.workspace.root, time_s, resources)
+
+
+def _say_started(site: Site, session: Session, error: LaunchError | None) -> None:
+    assert session.attempt is not None
+    if error is not None:
         session.change(site, State.DEFERRED, f"its session cannot be started, tried again soon: {error}")
         log.warning("session not started", task_id=session.task_id, what=str(error))
         return
-    session.change(site, State.RUNNING, f"attempt {session.attempt.number} is starting")
+    outlook = launcher_of(site, session).outlook(session.task_id)
+    if outlook is None:
+        session.change(site, State.RUNNING, f"attempt {session.attempt.number} is starting")
+    else:
+        session.change(site, State.QUEUED, outlook.words)
     log.info("attempt launched", task_id=session.task_id, attempt=session.attempt.number)
 
 

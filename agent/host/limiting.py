@@ -38,6 +38,7 @@ def limits_of(
     paused = [n for n in os.listdir(site.workspace.configs) if n == PAUSED or n.startswith(f"{PAUSED}.")]
     return Limits(
         slots=site.config.slots,
+        cluster_slots=site.config.slurm.max_jobs,
         tool_slots=capped(site.registry.slots(site.config), site.workspace),
         group_slots=site.config.slots_by_group,
         slotless_tools=site.registry.slotless,

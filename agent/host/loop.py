@@ -122,6 +122,7 @@ class Loop:
                 self._guard("launching", partial(self._board.launch, launch.task_id))
                 for launch in decided.launches
             ]
+            self._guard("launching", self._board.start_prepared)
             if not any(acted):
                 # what was decided and could not be done waits now, and its line is to say why
                 return self._guard("scheduling", self._decide) if acted else decided

@@ -12,10 +12,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from agent import log
+from agent.host.launching import launcher_of
+from agent.launchers import LaunchError
 from agent.proctree import Ending, Tree
 from agent.tools.adapters import adapter_of
 from spool.attempt import Phase
-from spool.files import read_regular
+from spool.files import put, read_regular
 from spool.records import Exit, Started, State
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from agent.host.session import Session
     from agent.host.site import Site
+    from agent.launchers.base import Outlook
     from spool.attempt import Attempt
 
 RELAUNCH_S = 15.0
@@ -42,12 +45,52 @@ def observe(site: Site, session: Session) -> Phase:
     if phase is Phase.RUNNING:
         _running(site, session, attempt)
     elif phase in {Phase.ORPHANED, Phase.VANISHED}:
-        return _lost(site, session, attempt)
+        return _gone(site, session, attempt)
+    elif phase is Phase.ENDED and session.on_cluster:
+        _note_end(site, session, attempt)
     elif phase is Phase.INTENDED and session.cancelled:
-        return _cancel_unstarted(site, attempt)
-    elif phase is Phase.INTENDED and not launch_is_due(site, session):
+        return _cancel_unstarted(site, session, attempt)
+    elif phase is Phase.INTENDED and _is_to_come(site, session):
         return Phase.RUNNING
     return phase
+
+
+def _note_end(site: Site, session: Session, attempt: Attempt) -> None:
+    """Write down what the cluster says of an attempt that it ended; later it may not know it any more."""
+    ended = Exit.read(attempt.exit)
+    if ended is None or ended.ended_by != "shutdown" or attempt.ended_by_cluster.exists():
+        return
+    outlook = _outlook(site, session)
+    words = f"Slurm ended it while it ran: {outlook.words if outlook else 'it does not say why'}"
+    put(attempt.ended_by_cluster, words.encode())
+
+
+def _is_to_come(site: Site, session: Session) -> bool:
+    """Tell whether the attempt's wrapper may still come from what was started."""
+    outlook = _outlook(site, session)
+    if outlook is None:
+        return not launch_is_due(site, session)
+    if outlook.may_run:
+        session.change(site, State.QUEUED, outlook.words)
+        return True
+    if not launch_is_due(site, session):
+        return True  # no sooner, or a node that takes no job would get the same one again and again
+    if session.state is not State.DEFERRED:
+        log.warning("wrapper did not come", task_id=session.task_id, what=outlook.words)
+    return False
+
+
+def _gone(site: Site, session: Session, attempt: Attempt) -> Phase:
+    """Judge an attempt of whose wrapper no lock is seen; locks do not reach every node of a cluster."""
+    outlook = _outlook(site, session)
+    if outlook is not None and outlook.may_run:
+        _running(site, session, attempt)
+        return Phase.RUNNING
+    return _lost(site, session, attempt, outlook.words if outlook else None)
+
+
+def _outlook(site: Site, session: Session) -> Outlook | None:
+    return launcher_of(site, session).outlook(session.task_id)
 
 
 def launch_is_due(site: Site, session: Session) -> bool:
@@ -83,7 +126,7 @@ def _question(site: Site, session: Session, attempt: Attempt) -> str | None:
     return adapter_of(tool).question(raw) if tool else raw
 
 
-def _lost(site: Site, session: Session, attempt: Attempt) -> Phase:
+def _lost(site: Site, session: Session, attempt: Attempt, why: str | None) -> Phase:
     started = Started.read(attempt.started)
     if session.ending is None:
         log.warning("wrapper is gone", task_id=session.task_id, attempt=attempt.number)
@@ -92,8 +135,9 @@ def _lost(site: Site, session: Session, attempt: Attempt) -> Phase:
         session.change(site, State.RUNNING, "its wrapper died; what is left of the tool is being ended")
         return Phase.ORPHANED
     session.ending = None
-    rebooted = started is not None and started.boot_id != site.boot
-    why = "the machine went down while it ran" if rebooted else "its wrapper was killed while it ran"
+    if why is None:
+        rebooted = started is not None and started.boot_id != site.boot
+        why = "the machine went down while it ran" if rebooted else "its wrapper was killed while it ran"
     return _record(site, attempt, "lost", f"{why}; nobody saw how it ended", started)
 
 
@@ -107,8 +151,14 @@ def _tree(site: Site, attempt: Attempt, started: Started | None) -> Tree:
     )
 
 
-def _cancel_unstarted(site: Site, attempt: Attempt) -> Phase:
-    return _record(site, attempt, "cancel", None, None)
+def _cancel_unstarted(site: Site, session: Session, attempt: Attempt) -> Phase:
+    phase = _record(site, attempt, "cancel", None, None)
+    if phase is Phase.ENDED and session.on_cluster:
+        try:
+            launcher_of(site, session).end(session.task_id)
+        except LaunchError as error:
+            log.warning("session not ended", task_id=session.task_id, what=str(error))
+    return phase
 
 
 def _record(site: Site, attempt: Attempt, by: str, error: str | None, started: Started | None) -> Phase:

@@ -28,8 +28,14 @@ _STATES = {
 }
 
 
-def ours(ended: Exit, intent: Intent | None) -> tuple[Outcome, str] | None:
-    """Return what we know better than the tool: why we ended it, or that it never began."""
+def ours(ended: Exit, intent: Intent | None, cluster: str | None = None) -> tuple[Outcome, str] | None:
+    """Return what we know better than the tool: why we ended it, or that it never began.
+
+    Args:
+        ended: what the wrapper wrote.
+        intent: what was to be run.
+        cluster: what a cluster said that ended it.
+    """
     limit = f" of {intent.timeout_s:g} s" if intent else ""
     match ended.ended_by:
         case "cancel":
@@ -39,7 +45,7 @@ def ours(ended: Exit, intent: Intent | None) -> tuple[Outcome, str] | None:
         case "waiting_timeout":
             return Outcome.TIMED_OUT, "nobody answered its question in time (waiting_timeout)"
         case "shutdown":
-            return Outcome.LOST, "the machine was shut down while it ran"
+            return Outcome.LOST, cluster or "the machine was shut down while it ran"
         case "lost":
             return Outcome.LOST, ended.error or "its wrapper died while it ran; nobody saw its end"
     if ended.error:
@@ -47,9 +53,11 @@ def ours(ended: Exit, intent: Intent | None) -> tuple[Outcome, str] | None:
     return None
 
 
-def record_of(number: int, ended: Exit, intent: Intent | None, report: Report) -> AttemptRecord:
-    """Return one attempt as results tell it."""
-    outcome, reason = ours(ended, intent) or (report.outcome, report.reason)
+def record_of(
+    number: int, ended: Exit, intent: Intent | None, report: Report, cluster: str | None = None
+) -> AttemptRecord:
+    """Return one attempt as results tell it; `cluster` as in `ours`."""
+    outcome, reason = ours(ended, intent, cluster) or (report.outcome, report.reason)
     return AttemptRecord(
         number=number,
         state=_STATES.get(outcome, State.FAILED),

@@ -63,7 +63,8 @@ def records_of(site: Site, session: Session) -> tuple[AttemptRecord, ...]:
         if ended is not None:
             intent = Intent.read(attempt.intent)
             report = report_of(site, session, attempt, ended, intent)
-            records.append(record_of(attempt.number, ended, intent, report))
+            cluster = _content(attempt.ended_by_cluster).decode(errors="replace").strip()
+            records.append(record_of(attempt.number, ended, intent, report, cluster or None))
     return tuple(records)
 
 

@@ -12,8 +12,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from agent import log
+from agent.cluster import CLUSTER
 from agent.host.beat import DEAD, read_beat
 from agent.host.claiming import Verdict, carry_on, end_unstarted, proceed
+from agent.host.launching import launcher_of
 from agent.host.reading import records_of
 from agent.host.reviewing import ask_for_reviews
 from agent.host.session import Session
@@ -102,6 +104,7 @@ def open_session(site: Site, folder: Path) -> Session | None:
             return None
         session = Session(task, folder, State.QUEUED, "taken up again", site.utc_now())
         session.look_at_attempts()
+        session.on_cluster = launcher_of(site, session).name == CLUSTER
         session.records = records_of(site, session)
     except DamagedError as error:
         _say_once(folder.name, str(error)[:500])

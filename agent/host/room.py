@@ -1,4 +1,4 @@
-"""The room that running tasks leave: slots in all, per tool and per group.
+"""The room that running tasks leave: slots of this agent or of its cluster, per tool and per group.
 
 A task of weight w takes w of each. Room only shrinks during a pass, so what did not fit once need not be
 asked again.
@@ -24,6 +24,7 @@ class Running:
     group: str | None = None
     weight: int = 1
     occupies_slot: bool = True
+    on_cluster: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +51,7 @@ class Limits:
     """What this agent may start now.
 
     Args:
+        cluster_slots: tasks, by weight, that may be with the cluster at once, waiting there or running.
         slotless_tools: tools whose tasks take none of this agent's slots: they wait for tasks that need one.
         parked_tools: tool → unix time before which no task of it starts, since its provider said so.
         closed: budgets that are used up.
@@ -57,6 +59,7 @@ class Limits:
     """
 
     slots: int
+    cluster_slots: int = 1
     tool_slots: Mapping[str, int] = field(default_factory=dict)
     group_slots: Mapping[str, int] = field(default_factory=dict)
     slotless_tools: frozenset[str] = frozenset()
@@ -116,12 +119,20 @@ class Limits:
 
     def shares_of(self, lane: Lane) -> tuple[Share, ...]:
         """What a task of this lane takes from."""
-        shares = [] if lane.tool in self.slotless_tools else [_ALL]
+        shares = [main] if (main := self.main_share_of(lane)) else []
         shares.append(Share("tool", lane.tool))
         return (*shares, Share("group", lane.group)) if lane.group is not None else tuple(shares)
 
+    def main_share_of(self, lane: Lane) -> Share | None:
+        """Whose slots a task of this lane takes, beside its tool's and its group's; None when nobody's."""
+        if lane.tool in self.slotless_tools:
+            return None
+        return _CLUSTER if lane.on_cluster else _ALL
+
     def slots_of(self, share: Share) -> int | None:
         """The limit of one share; None when it has none."""
+        if share == _CLUSTER:
+            return self.cluster_slots
         if share.kind == "tool":
             return self.tool_slots.get(share.name)
         if share.kind == "group":
@@ -138,10 +149,13 @@ class Share(NamedTuple):
     @property
     def owner(self) -> str:
         """Its name in a sentence."""
+        if self == _CLUSTER:
+            return "the cluster (max_jobs)"
         return f"{self.kind} {self.name}" if self.name else "this agent"
 
 
 _ALL = Share("agent")
+_CLUSTER = Share("cluster")
 
 
 class Room:
@@ -153,13 +167,12 @@ class Room:
         self._kept: dict[Share, tuple[str, int]] = {}
         for task in running:
             if task.occupies_slot:
-                self.take(Lane(task.tool, task.group, max(1, task.weight), None))
+                self.take(Lane(task.tool, task.group, max(1, task.weight), None, on_cluster=task.on_cluster))
 
     def is_closed_to(self, lane: Lane) -> bool:
         """Whether no task of this lane can start in this pass any more, as the agent has no slot for it."""
-        if lane.tool in self._limits.slotless_tools:
-            return False
-        return self._used.get(_ALL, 0) >= self._limits.slots or _ALL in self._kept
+        share = self._limits.main_share_of(lane)
+        return share is not None and (self._free(share) <= 0 or share in self._kept)
 
     def take(self, lane: Lane) -> None:
         """One more task of this lane runs."""

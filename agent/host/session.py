@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 IDLE_STATES = frozenset({State.WAITING_INPUT, State.DEFERRED})
 """States that leave their slot to others."""
+_IDLE_ON_CLUSTER = frozenset({State.DEFERRED})
+"""A job that waits for a person keeps its place on its node."""
 
 
 @dataclass(slots=True)
@@ -40,6 +42,7 @@ class Session:
         unwritten: status.json does not say yet where it stands.
         ending: what still has to die before the attempt is settled as lost.
         told: whether its end was announced.
+        on_cluster: whether a cluster runs it.
     """
 
     task: AcceptedTask
@@ -59,6 +62,7 @@ class Session:
     unwritten: bool = False
     ending: Ending | None = field(default=None, repr=False)
     told: bool = False
+    on_cluster: bool = False
 
     @property
     def task_id(self) -> str:
@@ -77,7 +81,8 @@ class Session:
             tool=self.task.tool,
             group=self.task.group,
             weight=self.task.weight,
-            occupies_slot=self.state not in IDLE_STATES,
+            occupies_slot=self.state not in (_IDLE_ON_CLUSTER if self.on_cluster else IDLE_STATES),
+            on_cluster=self.on_cluster,
         )
 
     def retrying(self) -> Waiting:
@@ -93,6 +98,7 @@ class Session:
             not_before_s=at.timestamp(),
             retrying=True,
             labels=self.task.labels,
+            on_cluster=self.on_cluster,
         )
 
     def change(self, site: Site, state: State, reason: str) -> bool:

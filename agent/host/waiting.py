@@ -33,14 +33,16 @@ class Lane(NamedTuple):
     weight: int
     host: str | None
     labels: tuple[str, ...] = ()
+    on_cluster: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
     """A task that may start later. ``dependencies`` includes the ids that its ``inputs`` imply.
 
-    ``retrying`` is set for the next attempt of a task that has started before: it waits for its time and for
-    room only, being past its dependencies and its ``expires_at``.
+    ``on_cluster`` is set when a cluster runs it, whose room is not this agent's. ``retrying`` is set for the
+    next attempt of a task that has started before: it waits for its time and for room only, being past its
+    dependencies and its ``expires_at``.
     """
 
     task_id: str
@@ -56,11 +58,12 @@ class Waiting:
     labels: tuple[str, ...] = ()
     held: bool = False
     retrying: bool = False
+    on_cluster: bool = False
 
     @property
     def lane(self) -> Lane:
         """The tasks it shares every limit with, as long as no limit looks at labels."""
-        return Lane(self.tool, self.group, max(1, self.weight), self.host)
+        return Lane(self.tool, self.group, max(1, self.weight), self.host, on_cluster=self.on_cluster)
 
     @property
     def order_key(self) -> float:

@@ -68,7 +68,9 @@ def environment(**extra: str) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in NOT_HANDED_ON} | extra
 
 
-def spawn(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Answer:
+def spawn(
+    argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout_s: float | None = None
+) -> Answer:
     """Run a program that daemonises, from `cwd`, in a session of its own.
 
     Raises:
@@ -81,12 +83,12 @@ def spawn(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Answer:
             env=env,
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=TIMEOUT_S,
+            timeout=timeout_s or TIMEOUT_S,
             start_new_session=True,  # a ^C in the agent's terminal is not for the server being born
             check=False,
         )
     except subprocess.TimeoutExpired as late:
-        raise LaunchError(_late(argv[0])) from late
+        raise LaunchError(_late(argv[0], timeout_s or TIMEOUT_S)) from late
     except OSError as error:
         message = (
             f"cannot start {argv[0]} in {cwd}: {error.strerror}: {error.filename}; check that both exist"
@@ -116,7 +118,7 @@ def ask(argv: Sequence[str], *, env: Mapping[str, str]) -> Answer:
         _return_cmd=True,
     )
     if done.exit_code in TIMED_OUT:
-        raise LaunchError(_late(argv[0]))
+        raise LaunchError(_late(argv[0], TIMEOUT_S))
     return Answer(done.exit_code, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
 
 
@@ -127,7 +129,5 @@ def missing(program: str) -> str | None:
     return None
 
 
-def _late(program: str) -> str:
-    return (
-        f"{program} did not answer within {TIMEOUT_S:g} s; look for a stopped {program} server (ps -o stat)"
-    )
+def _late(program: str, limit_s: float) -> str:
+    return f"{program} did not answer within {limit_s:g} s; look for a stopped {program} server (ps -o stat)"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from spool.task import Task
     from spool.workspace import Workspace
 
-LAUNCHERS = ("tmux", "screen")
+LAUNCHERS = ("tmux", "screen", "slurm")
 _SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,199}")
 _PLACEHOLDER_ID = "0" * 36
 
@@ -75,7 +75,7 @@ def _unsupported(task: Task) -> Refusal | None:
     if task.launcher is not None and task.launcher not in LAUNCHERS:
         return Refusal(
             f"the launcher {task.launcher} is not supported by this version",
-            f"leave it out, or use {' or '.join(LAUNCHERS)}",
+            f"leave it out, or use one of {', '.join(LAUNCHERS)}",
             field="launcher",
         )
     return None

@@ -31,6 +31,7 @@ import spool.names
 from agent.config import load
 from agent.host.loop import Loop
 from agent.host.site import Site
+from agent.launchers.base import Immediate
 from agent.tools.registry import Registry
 from spool.attempt import Attempt
 from spool.files import make_folder
@@ -187,7 +188,7 @@ class Clock:
         self.utc += timedelta(seconds=seconds)
 
 
-class Launcher:
+class Launcher(Immediate):
     """Remembers which wrappers were started."""
 
     name = "tmux"

@@ -141,7 +141,7 @@ def test_a_full_agent_looks_at_nothing() -> None:
     """While all slots are busy, a pass over a hundred thousand waiting tasks is a handful of calls."""
     index = backlog(100_000)
     one_pass(index, {}, slots=0)
-    assert calls_made(lambda: one_pass(index, {}, slots=0)) < 100
+    assert calls_made(lambda: one_pass(index, {}, slots=0)) < 200
 
 
 def test_taking_in_tasks_costs_in_proportion() -> None:

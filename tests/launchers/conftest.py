@@ -12,10 +12,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-import slurm_cluster
-
 from agent.launchers import LAUNCHERS, Launcher
 from agent.launchers.screen import screen_folder
 from agent.launchers.slurm import SlurmLauncher
@@ -163,23 +159,6 @@ def workspace(folder: Path, bench: Bench) -> Iterator[Path]:
     path.mkdir(mode=0o700)
     yield path
     bench.reap(path)
-
-
-@pytest.fixture(scope="session")
-def cluster() -> Iterator[slurm_cluster.Cluster]:
-    """A small Slurm cluster, which every command of Slurm's finds from here on."""
-    if lacking := slurm_cluster.missing():
-        pytest.fail(f"{', '.join(lacking)}: install slurm-wlm and munge")
-    folder = Path(tempfile.mkdtemp(prefix="slurm-", dir="/tmp"))
-    cluster = slurm_cluster.Cluster(folder)
-    os.environ["SLURM_CONF"] = str(cluster.conf)
-    try:
-        cluster.start()
-        yield cluster
-    finally:
-        cluster.stop()
-        del os.environ["SLURM_CONF"]
-        shutil.rmtree(folder)
 
 
 @pytest.fixture(params=sorted(LAUNCHERS))

@@ -10,6 +10,7 @@ import math
 import os
 import re
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from agent.launchers.base import LaunchError
@@ -28,7 +29,12 @@ FRESH_S: Final = 2.0
 """What it said is asked again after so long, or after twenty times as long as it took to say it."""
 SILENT_S: Final = 15.0
 """So long it is left alone after it did not answer."""
+PATIENCE_S: Final = 8.0
+"""One call; Slurm's own commands try for much longer."""
 OFFER_S: Final = 60.0
+NO_CONTACT: Final = re.compile(
+    r"unable to contact|connection (refused|timed out|failure)|socket timed out", re.IGNORECASE
+)
 OURS_ALONE: Final = re.compile(r"(SBATCH|SALLOC|SLURM|SQUEUE|SCANCEL|SINFO)_")
 """Variables that would change what our own calls do; only the configuration's place is kept."""
 
@@ -57,14 +63,18 @@ class Controller:
         """When it was asked what it said last, in monotonic seconds; -inf before its first answer."""
         return self._asked_s if self._jobs is not None else -math.inf
 
+    @property
+    def silence(self) -> str | None:
+        """Say that it did not answer a moment ago; None when it did, or was not asked."""
+        if time.monotonic() >= self._silent_until_s:
+            return None
+        return "Slurm's controller does not answer: look with scontrol ping; it is tried again by itself"
+
     def known(self) -> dict[str, Job]:
         """Return our jobs by session, as the controller said lately; it is asked again when that is old."""
-        now_s = time.monotonic()
-        if now_s >= max(self._silent_until_s, self._asked_s + max(FRESH_S, 20 * self._took_s)):
-            try:
+        if not self.silence and time.monotonic() >= self._asked_s + max(FRESH_S, 20 * self._took_s):
+            with suppress(LaunchError):
                 return self.jobs()
-            except LaunchError:
-                self._silent_until_s = time.monotonic() + SILENT_S
         return self._jobs or {}
 
     def jobs(self) -> dict[str, Job]:
@@ -91,11 +101,9 @@ class Controller:
 
     def refusal(self, resources: Resources, time_s: float) -> str | None:
         """Say why no node could ever run this; None when one could, or when nobody can tell now."""
-        if time.monotonic() > max(self._offer_until_s, self._silent_until_s):
+        if time.monotonic() > self._offer_until_s:
             answer = self.call("sinfo", "--noheader", "--exact", "-o", offer.FORMAT)
-            if answer.code:
-                self._silent_until_s = time.monotonic() + SILENT_S
-            else:
+            if answer.code == 0:
                 self._kinds, self._offer_until_s = offer.parse(answer.text), time.monotonic() + OFFER_S
         return offer.problem(self._kinds, resources, time_s) if self._kinds else None
 
@@ -103,15 +111,21 @@ class Controller:
         """Run one of Slurm's commands.
 
         Raises:
-            LaunchError: it is missing, or did not answer in time.
+            LaunchError: it is missing, or the controller does not answer, now or a moment ago.
         """
+        if self.silence:
+            raise LaunchError(self.silence)
         lacking = unavailable()
         if lacking:
             raise LaunchError(lacking)
         kept = {name: value for name, value in environment().items() if not OURS_ALONE.match(name)}
         if "SLURM_CONF" in os.environ:
             kept["SLURM_CONF"] = os.environ["SLURM_CONF"]
-        return spawn(words, cwd=self._root.parent, env=kept)
+        self._silent_until_s = time.monotonic() + SILENT_S
+        answer = spawn(words, cwd=self._root.parent, env=kept, timeout_s=PATIENCE_S)
+        if not (answer.code and NO_CONTACT.search(answer.error)):
+            self._silent_until_s = -math.inf
+        return answer
 
     def forget_batches(self, still: Iterable[Job]) -> None:
         """Remove the batches that no job of the last answer names; nothing of them can start any more."""

@@ -4,6 +4,10 @@
 
 The server stays in the foreground as our child (tmux -D) and ends with us. A node without tmux runs the
 command without a terminal. Standard library only.
+
+Under proctrack/linuxproc Slurm 22.05 does not follow a process whose name holds a space, as `tmux: server`
+does (measured): it neither counts the memory of what runs below nor signals it. We pass the job's end on;
+counting memory takes proctrack/cgroup, which knows every process.
 """
 
 from __future__ import annotations
@@ -25,10 +29,7 @@ NOT_FOUND = 127
 
 
 class Ending:
-    """Passes the end of the job on to what runs in it, which writes down how it ended.
-
-    Under proctrack/linuxproc scancel tells the batch script alone (measured with Slurm 22.05).
-    """
+    """Passes the end of the job on to what runs in it, which writes down how it ended."""
 
     def __init__(self) -> None:
         self.asked = False

@@ -51,6 +51,11 @@ class Job:
         return self.state in OVER
 
     @property
+    def is_stuck(self) -> bool:
+        """Tell whether a node could not launch it: it is held until somebody releases or cancels it."""
+        return self.state == "PENDING" and self.reason.startswith(("launch failed", "JobHoldMaxRequeue"))
+
+    @property
     def is_leaving(self) -> bool:
         """Tell whether it has ended, but for processes that Slurm still ends."""
         return self.state == "COMPLETING"

@@ -15,6 +15,7 @@ import os
 import shlex
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -50,7 +51,7 @@ class SlurmLauncher:
 
     def available(self) -> str | None:
         """Say what to install, in a sentence; None when nothing is missing."""
-        return unavailable()
+        return unavailable() or self._controller.silence
 
     def session_name(self, task_id: str) -> str:
         """Name the session of a task: `~` is in no id, so it stands for the dot that tmux would replace."""
@@ -79,7 +80,7 @@ class SlurmLauncher:
         session = self.session_name(task_id)
         job = self._controller.known().get(session)
         if job is not None and not job.is_over:
-            return Outlook(may_run=True, words=_standing(job))
+            return Outlook(may_run=not job.is_stuck, words=_standing(job))
         if self._submitted_s.get(session, -math.inf) >= self._controller.said_s:
             return Outlook(may_run=True, words="it was handed to Slurm, which has not answered since")
         if job is None:
@@ -94,6 +95,9 @@ class SlurmLauncher:
         """Give the words that join the job on its node; while it waits, those that show its place in line."""
         session = self.session_name(task_id)
         job = self._controller.known().get(session)
+        if job is None or not job.node:
+            with suppress(LaunchError):
+                job = self._controller.jobs().get(session)
         if job is None or _is_gone(job):
             return ["squeue", "--me", "--start"]
         if not job.node:
@@ -196,6 +200,8 @@ def _because(job: Job) -> str:
 
 
 def _standing(job: Job) -> str:
+    if job.is_leaving:
+        return f"Slurm is ending its job {job.number}{_because(job)}"
     if job.node:
         return f"it runs in Slurm's job {job.number} on {job.node}"
     return f"it waits in Slurm's queue{_because(job)}, job {job.address}"
