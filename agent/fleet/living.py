@@ -42,7 +42,7 @@ _FILTERS: Final = (
 )
 _REJECTED_COPIED: Final = ".rejected"
 _EXACT: Final = (
-    *("-r", "--relative", "--no-implied-dirs", "--delete", "--delete-missing-args"),
+    *("-r", "--relative", "--no-implied-dirs", "--delete", "--ignore-missing-args"),
     f"--max-size={MAX_FILE_BYTES}",
     "--fsync",
 )
@@ -57,15 +57,17 @@ def fetch(transfers: Transfers, mirror: Mirror, watching: Watching, more: Iterab
         watching: who looks on.
         more: single files of the workspace beside what is always looked at.
 
-    VERSION and the enrolment go first here: when they are back afterwards, this very round saw them.
+    VERSION, the enrolment and `more` go first here: when they are back afterwards, this very round saw them.
+    rsync's own --delete-missing-args would do, but 3.2.7 as Debian 12 has it breaks the protocol with it.
 
     Raises:
         TransferError: the transfer broke; the copy is what it was, or in part newer.
         CallError: a program is missing here.
     """
     make_folder(mirror.raw)
-    for path in (mirror.raw / "VERSION", mirror.raw / "configs" / "enrolled.json"):
-        path.unlink(missing_ok=True)
+    more = tuple(more)
+    for name in ("VERSION", "configs/enrolled.json", *more):
+        (mirror.raw / name).unlink(missing_ok=True)
     filters = [word for rule in (*_FILTERS, "- /rejected/*") for word in ("--filter", rule)]
     # protected: the copies in rejected/ are excluded, and not deleted therefore
     ended = transfers.fetch(
