@@ -49,7 +49,12 @@ class Parsed:
 
 
 def parse(
-    args: Sequence[Arg], flags: Mapping[str, str | None], *, ordered: bool = False, bundle: bool = False
+    args: Sequence[Arg],
+    flags: Mapping[str, str | None],
+    *,
+    ordered: bool = False,
+    bundle: bool = False,
+    tame: bool = False,
 ) -> Parsed:
     """Tell options and operands apart.
 
@@ -58,8 +63,10 @@ def parse(
         flags: as `agent.collab.policy.rules.Program.flags`.
         ordered: the first operand ends the options.
         bundle: the first argument may be options without their dash.
+        tame: file names that look like options do no harm.
     """
     reader = _Reader(args, flags)
+    reader.tame = tame
     if bundle and args and re.fullmatch(r"[A-Za-z]+", args[0].text):
         reader.short("-" + args[0].text)
     while not reader.done:
@@ -72,6 +79,7 @@ class _Reader:
         self.args = args
         self.flags = flags
         self.any = ANY in flags
+        self.tame = False
         self.at = 0
         self.parsed = Parsed()
 
@@ -85,7 +93,7 @@ class _Reader:
         if text == "--":
             self.at += 1
             self.operands_from(self.at)
-        elif arg.may_be_option and not self.any:
+        elif arg.may_be_option and not self.any and not (self.tame and arg.glob):
             self.parsed.refused.append("an argument that could be an option")
             self.operand(arg)
         elif not text.startswith("-") or text == "-":

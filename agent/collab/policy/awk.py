@@ -22,45 +22,64 @@ _VALUE_BEFORE_REGEX: Final = frozenset({"print", "printf", "return", "in", "case
 _STATEMENT_ENDS: Final = frozenset({";", "\n", "}", "{"})
 
 
+class _Reader:
+    """Walks over the tokens; `doubt` says why the program may do more."""
+
+    def __init__(self, program: str) -> None:
+        self.program = program
+        self.at = 0
+        self.before = ""
+        self.depth = 0
+        self.printing: int | None = None
+        self.doubt: str | None = None
+
+    def step(self) -> None:
+        match = _TOKEN.match(self.program, self.at)
+        if match is None:
+            self.doubt = "an awk program that cannot be followed"
+            return
+        self.at = match.end()
+        kind = match.lastgroup
+        if kind == "slash":
+            self.slash()
+        elif kind not in {"blank", "comment"}:
+            token = "string" if kind == "string" else match.group()
+            self.token(token)
+            self.before = token
+
+    def slash(self) -> None:
+        if self.before == ")" and "/" in self.program[self.at :]:
+            self.doubt = "an awk program in which a slash is a division or an expression"
+        elif _divides(self.before):
+            self.before = "/"
+        elif regex := _REGEX.match(self.program, self.at - 1):
+            self.at, self.before = regex.end(), "regex"
+        else:
+            self.doubt = "an awk program whose expression does not end"
+
+    def token(self, token: str) -> None:
+        if token in {"(", "["}:
+            self.depth += 1
+        elif token in {")", "]"}:
+            self.depth -= 1
+        elif token in {"print", "printf"}:
+            self.printing = self.depth
+        elif token in _STATEMENT_ENDS:
+            self.printing = None
+        elif token in {"|", "|&"}:
+            self.doubt = "awk runs a command behind a |"
+        elif token in {">", ">>"} and self.printing is not None and self.depth <= self.printing:
+            self.doubt = "awk prints into a file"
+
+
 def examine(program: str) -> str | None:
     """Say why an awk program may do more than work on text; None when it does not."""
     if match := _FORBIDDEN.search(program):
         return f"awk's {match.group().strip() or 'line'} can do more than work on text"
-    at, before, depth = 0, "", 0
-    printing: int | None = None
-    while at < len(program):
-        match = _TOKEN.match(program, at)
-        if match is None:
-            return "an awk program that cannot be followed"
-        kind, token = match.lastgroup, match.group()
-        at = match.end()
-        if kind in {"blank", "comment"}:
-            continue
-        if kind == "slash":
-            divides = _divides(before)
-            if before == ")" and "/" in program[at:]:
-                return "an awk program in which a slash is a division or an expression"
-            if not divides:
-                regex = _REGEX.match(program, at - 1)
-                if regex is None:
-                    return "an awk program whose expression does not end"
-                at, token = regex.end(), "regex"
-            before = token
-            continue
-        if token in {"(", "["}:
-            depth += 1
-        elif token in {")", "]"}:
-            depth -= 1
-        elif token in {"print", "printf"}:
-            printing = depth
-        elif token in _STATEMENT_ENDS:
-            printing = None
-        elif token in {"|", "|&"}:
-            return "awk runs a command behind a |"
-        elif token in {">", ">>"} and printing is not None and depth <= printing:
-            return "awk prints into a file"
-        before = token if kind != "string" else "string"
-    return None
+    reader = _Reader(program)
+    while reader.doubt is None and reader.at < len(program):
+        reader.step()
+    return reader.doubt
 
 
 def _divides(before: str) -> bool:

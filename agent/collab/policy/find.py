@@ -12,20 +12,95 @@ if TYPE_CHECKING:
 
     from agent.collab.policy.rating import Effect
 
-_GLOBAL: Final = frozenset("-H -L -P".split(" "))
+_GLOBAL: Final = frozenset(["-H", "-L", "-P"])
 _ALONE: Final = frozenset(
-    "! ( ) , -a -and -o -or -not -daystart -depth -d -follow -mount -xdev -noleaf -nowarn -warn "
-    "-ignore_readdir_race -empty -executable -readable -writable -nouser -nogroup -false -true -print -print0 "
-    "-ls -prune -quit".split(" ")
+    [
+        "!",
+        "(",
+        ")",
+        ",",
+        "-a",
+        "-and",
+        "-o",
+        "-or",
+        "-not",
+        "-daystart",
+        "-depth",
+        "-d",
+        "-follow",
+        "-mount",
+        "-xdev",
+        "-noleaf",
+        "-nowarn",
+        "-warn",
+        "-ignore_readdir_race",
+        "-empty",
+        "-executable",
+        "-readable",
+        "-writable",
+        "-nouser",
+        "-nogroup",
+        "-false",
+        "-true",
+        "-print",
+        "-print0",
+        "-ls",
+        "-prune",
+        "-quit",
+    ]
 )
 _ONE_VALUE: Final = frozenset(
-    "-amin -anewer -atime -cmin -cnewer -ctime -fstype -gid -group -ilname -iname -inum -ipath -iregex "
-    "-iwholename -links -lname -maxdepth -mindepth -mmin -mtime -name -newer -newermt -newerat -newerct -newerma "
-    "-newermm -newermc -path -perm -printf -regex -regextype -samefile -size -type -uid -used -user -wholename "
-    "-xtype -context -printf".split(" ")
+    [
+        "-amin",
+        "-anewer",
+        "-atime",
+        "-cmin",
+        "-cnewer",
+        "-ctime",
+        "-fstype",
+        "-gid",
+        "-group",
+        "-ilname",
+        "-iname",
+        "-inum",
+        "-ipath",
+        "-iregex",
+        "-iwholename",
+        "-links",
+        "-lname",
+        "-maxdepth",
+        "-mindepth",
+        "-mmin",
+        "-mtime",
+        "-name",
+        "-newer",
+        "-newermt",
+        "-newerat",
+        "-newerct",
+        "-newerma",
+        "-newermm",
+        "-newermc",
+        "-path",
+        "-perm",
+        "-printf",
+        "-regex",
+        "-regextype",
+        "-samefile",
+        "-size",
+        "-type",
+        "-uid",
+        "-used",
+        "-user",
+        "-wholename",
+        "-xtype",
+        "-context",
+        "-printf",
+    ]
 )
-_NAMES: Final = frozenset("-name -iname -path -ipath -wholename -iwholename -regex -iregex -lname".split(" "))
-_RUNS: Final = frozenset("-exec -execdir -ok -okdir".split(" "))
+_NAMES: Final = frozenset(
+    ["-name", "-iname", "-path", "-ipath", "-wholename", "-iwholename", "-regex", "-iregex", "-lname"]
+)
+_RUNS: Final = frozenset(["-exec", "-execdir", "-ok", "-okdir"])
 _WRITES: Final = {"-fprint": 1, "-fprint0": 1, "-fls": 1, "-fprintf": 2}
 
 

@@ -39,5 +39,7 @@ def plain_url(text: str) -> bool:
         return False
     if parts.scheme not in {"http", "https"} or host is None or "@" in parts.netloc:
         return False
+    if parts.netloc.endswith(":"):  # file:/path
+        return False
     plain = not parts.query and not parts.fragment and (port is None or port > 0)
     return plain and plain_host(host) and (not parts.path or bool(_PATH.fullmatch(parts.path)))

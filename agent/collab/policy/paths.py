@@ -80,8 +80,12 @@ def is_kind(paths: Paths, kind: Kind, path: str, where: Where) -> bool:
 
 def _has_secret_name(paths: Paths, spelling: str) -> bool:
     name = posixpath.basename(spelling)
-    # a bare * would be every file of every folder
-    return not _BARE.fullmatch(name) and any(may_match(name, secret) for secret in paths.secret_names)
+    if _BARE.fullmatch(name):
+        return False  # a mere * would be every file of every folder
+    if "." in name and name.startswith("*."):  # `*.txt` is not meant to find credentials.txt
+        ending = name[1:]
+        return any(may_match(ending, secret[1:]) for secret in paths.secret_names if secret.startswith("*."))
+    return any(may_match(name, secret) for secret in paths.secret_names)
 
 
 @lru_cache(maxsize=65536)

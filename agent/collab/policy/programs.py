@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from agent.collab.policy import awk, sed
-from agent.collab.policy.arguments import ANY, Parsed, parse
+from agent.collab.policy.arguments import Parsed, parse
 from agent.collab.policy.network import plain_host, plain_url
 from agent.collab.policy.paths import Where, is_kind
 from agent.collab.policy.words import HOLE, Arg
@@ -36,15 +36,28 @@ class Judged:
     otherwise: Effect | None = None
 
 
-def judge(policy: Policy, spec: Program, program: str, args: Sequence[Arg], where: Where) -> Judged:
-    """Hold a program's arguments against its rules."""
+def judge(
+    policy: Policy,
+    spec: Program,
+    program: str,
+    args: Sequence[Arg],
+    where: Where,
+    before: frozenset[str] = frozenset(),
+) -> Judged:
+    """Hold a program's arguments against its rules; `before` are options in front of a subcommand."""
     judged = Judged(otherwise=spec.otherwise)
-    parsed = parse(args, spec.flags, ordered=spec.ordered or bool(spec.subcommands), bundle=spec.bundle)
+    parsed = parse(
+        args, spec.flags, ordered=spec.ordered or bool(spec.subcommands), bundle=spec.bundle, tame=spec.tame
+    )
+    given = before | {name for name, _ in parsed.options}
     if spec.subcommands:
-        return _subcommand(policy, spec, program, parsed, where)
+        return _subcommand(policy, spec, program, parsed, where, given)
     judged.refused.extend(parsed.refused)
-    if spec.requires and not parsed.given(spec.requires):
+    if spec.requires and not given & set(spec.requires.split()):
         judged.refused.append(f"no {spec.requires.split(' ')[0]}")
+    if spec.values is not None:
+        given_values = [value.text for _, value in parsed.options if value is not None]
+        judged.refused.extend(text for text in given_values if not re.fullmatch(spec.values, text))
     if spec.uploads and any(re.match(spec.uploads, arg.text) for arg in args):
         judged.operations.append(("exfiltrate", args[-1].text, None))
     operands = _without_first(spec, parsed, judged)
@@ -55,19 +68,19 @@ def judge(policy: Policy, spec: Program, program: str, args: Sequence[Arg], wher
     _Operands(policy, spec, where, judged).check(
         operands, tree=bool(spec.recursive and parsed.given(spec.recursive))
     )
-    _option_values(policy, spec, args, where, judged)
+    _option_values(policy, parsed, where, judged)
     return judged
 
 
-def _subcommand(policy: Policy, spec: Program, program: str, parsed: Parsed, where: Where) -> Judged:
+def _subcommand(
+    policy: Policy, spec: Program, program: str, parsed: Parsed, where: Where, given: frozenset[str]
+) -> Judged:
     name = parsed.operands[0] if parsed.operands else Arg("")
     chosen = spec.subcommands.get(name.text) if name.known else None
     rest = parsed.operands[1:] if name.text else []
-    if chosen is None and "*" in spec.subcommands and name.known:
-        chosen, rest = spec.subcommands["*"], list(parsed.operands)
-    if chosen is None:
+    if chosen is None or (not name.text and spec.requires and not given & set(spec.requires.split())):
         return Judged(refused=[name.text or "nothing"], otherwise=spec.otherwise)
-    judged = judge(policy, chosen, program, rest, where)
+    judged = judge(policy, chosen, program, rest, where, given)
     judged.refused.extend(parsed.refused)
     judged.otherwise = judged.otherwise or spec.otherwise
     judged.operations = [(effect, target or name.text, why) for effect, target, why in judged.operations]
@@ -135,7 +148,8 @@ class _Operands:
             case "content" | "tree":
                 self.content(arg, tree=kind == "tree")
             case "host":
-                self.add(text, None if plain_host(text.lstrip("@")) else "network")
+                plain = text.startswith("+") or plain_host(text.removeprefix("@"))
+                self.add(text, None if plain else "network")
             case "url":
                 self.add(text, None if plain_url(text) else "network")
             case _:
@@ -156,16 +170,12 @@ class _Operands:
             self.add(arg.text)
 
 
-def _option_values(policy: Policy, spec: Program, args: Sequence[Arg], where: Where, judged: Judged) -> None:
-    """Take note of secrets that an option names: `--files0-from=/etc/shadow`, `-f/etc/shadow`."""
-    if spec.operands in {"data", "host", "url"} and ANY in spec.flags:
-        return
-    for position, arg in enumerate(args):
-        option = arg.text.startswith("-")
-        values = [arg.text.partition("=")[2], arg.text[2:]] if option else []
-        if position and args[position - 1].text.startswith("-") and not option:
-            values.append(arg.text)
-        for value in values:
-            if value and HOLE not in value and is_kind(policy.paths, "secret", value, where):
-                if spec.operands != "meta" or option:
-                    judged.operations.append(("secret", value, None))
+def _option_values(policy: Policy, parsed: Parsed, where: Where, judged: Judged) -> None:
+    """Take note of secrets that an option names: `grep -f /etc/shadow`, `date --file=/etc/shadow`."""
+    for _name, value in parsed.options:
+        if (
+            value is not None
+            and HOLE not in value.text
+            and is_kind(policy.paths, "secret", value.text, where)
+        ):
+            judged.operations.append(("secret", value.text, None))

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from agent.collab.policy.resolve import Resolver
 from agent.collab.policy.rating import Operation, Rating, stricter
+from agent.collab.policy.resolve import Resolver
 
 if TYPE_CHECKING:
     from agent.collab.policy.rating import Decision, Effect
@@ -38,6 +38,7 @@ def rate(command: str, policy: Policy, *, role: str = "executor", host: str | No
 
     Args:
         command: exactly what a shell would be given.
+        policy: what decides.
         role: who proposes it.
         host: where it would run.
     """

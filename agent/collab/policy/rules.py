@@ -1,6 +1,8 @@
-"""What configs/policy.toml says, laid over the shipped one: which programs only look, and who may do what.
+"""The policy: builtin.toml beside this file, and configs/policy.toml laid over it.
 
-The shipped file explains its options. Programs that nobody wrote down are unknown, and unknown is asked
+It says which programs only look, and who may do what.
+
+builtin.toml explains its options. Programs that nobody wrote down are unknown, and unknown is asked
 about. No file can make the `CATASTROPHIC` effects run without asking.
 """
 
@@ -10,17 +12,18 @@ import re
 import tomllib
 from fnmatch import fnmatchcase
 from functools import cached_property
+from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
 
+from agent.collab.policy.arguments import OPTIONAL
 from agent.collab.policy.rating import CATASTROPHIC, Decision, Effect, stricter
 from agent.config import ConfigError, config_error, merged, read_toml
-from agent.share import share_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from spool.workspace import Workspace
 
@@ -45,19 +48,22 @@ class Program(BaseModel):
     Args:
         effect: what it does when its arguments are as below; anything else is `opaque`.
         options: the options it may be given, divided by blanks; `any` for all. `-n=` and `--lines=` take a
-            value, `-o=/dev/null` only this one.
+            value, `-o=/dev/null` only this one, `--color?` one that must be attached.
         requires: at least one of these options must be given.
-        operands: what its other arguments are: `none`, `data` (text), `meta` (files of which it tells names,
-            sizes and the like), `content` (files that it prints), `tree` (folders that it prints), `host`,
+        operands: what its other arguments are: `none`, `data` (text), `meta` (files of which it tells names
+            and sizes), `content` (files that it prints), `tree` (folders that it prints), `host`,
             `url`.
         first: the first operand is a `pattern` and no file, or a program in `sed`, `awk` or `jq`.
         most: so many operands at most.
         matches: what each operand must look like.
+        values: what the value of each option must look like.
         bundle: the first word may be options without their dash, as in `ps aux`.
         grammar: arguments that follow rules of their own, which the code knows.
         first_options: options that give the pattern or program instead of the first operand.
         recursive: options with which it goes through whole folders.
         ordered: its first operand ends the options.
+        tame: none of its options, listed or not, writes, runs or sends anything: a file whose name begins
+            with a dash does no harm.
         uploads: an argument that begins like this sends a file away.
         otherwise: what it may do with arguments that are not listed; `opaque` unless set.
         subcommands: for programs whose first operand chooses what they do; "" when there is none.
@@ -72,11 +78,13 @@ class Program(BaseModel):
     first: Literal["pattern", "sed", "awk", "jq"] | None = None
     most: Annotated[StrictInt, Field(ge=0)] | None = None
     matches: Pattern | None = None
+    values: Pattern | None = None
     bundle: bool = False
     grammar: Literal["find", "xargs", "shell", "watch", "env", "command", "ssh"] | None = None
     first_options: StrictStr = ""
     recursive: StrictStr = ""
     ordered: bool = False
+    tame: bool = False
     uploads: Pattern | None = None
     otherwise: Effect | None = None
     subcommands: dict[StrictStr, Program] = Field(default_factory=dict)
@@ -88,7 +96,10 @@ class Program(BaseModel):
         known: dict[str, str | None] = {}
         for option in self.options.split():
             name, equals, value = option.partition("=")
-            known[name] = value if equals else None
+            if not equals and name.endswith("?"):
+                known[name[:-1]] = OPTIONAL
+            else:
+                known[name] = value if equals else None
         return known
 
 
@@ -177,7 +188,7 @@ class Policy(BaseModel):
     @classmethod
     def shipped(cls) -> Policy:
         """Return the policy that comes with the package."""
-        return cls._of(share_folder("configs") / POLICY_FILE, _shipped())
+        return cls._of(Path(POLICY_FILE), _shipped())
 
     @classmethod
     def _of(cls, file: Path, tables: dict[str, Any]) -> Policy:
@@ -185,14 +196,15 @@ class Policy(BaseModel):
             policy = cls.model_validate(tables)
         except ValidationError as error:
             raise config_error(file, error, tuple(cls.model_fields)) from None
-        for place, decisions in policy._all_decisions():
+        for place, decisions in policy.decisions():
             if loose := sorted(e for e in CATASTROPHIC if decisions.get(e) == "allow"):
                 raise ConfigError(
                     file, f"{loose[0]} is never allowed", 'write "ask" or "deny"', place=f"{place}.{loose[0]}"
                 )
         return policy
 
-    def _all_decisions(self) -> Iterator[tuple[str, dict[Effect, Decision]]]:
+    def decisions(self) -> Iterator[tuple[str, dict[Effect, Decision]]]:
+        """Yield every table of decisions and where it stands."""
         yield "effects", self.effects
         for name, role in self.roles.items():
             yield f"roles.{name}.effects", role.effects
@@ -236,7 +248,9 @@ class Policy(BaseModel):
 
 
 def _shipped() -> dict[str, Any]:
-    return _by_name(tomllib.loads((share_folder("configs") / POLICY_FILE).read_text("utf-8")))
+    return _by_name(
+        tomllib.loads(resources.files("agent.collab.policy").joinpath("builtin.toml").read_text("utf-8"))
+    )
 
 
 def _by_name(tables: dict[str, Any]) -> dict[str, Any]:

@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from agent.collab.policy.rules import Names
-    from agent.collab.policy.syntax import Script
+    from agent.collab.policy.script import Script
 
-_NUMBERS: Final = frozenset("? # $ ! UID EUID PPID RANDOM SECONDS LINENO COLUMNS LINES OPTIND".split(" "))
+_NUMBERS: Final = frozenset(
+    ["?", "#", "$", "!", "UID", "EUID", "PPID", "RANDOM", "SECONDS", "LINENO", "COLUMNS", "LINES", "OPTIND"]
+)
 _WORDS: Final = {
     "HOME": "~",
     "PWD": ".",

@@ -1,0 +1,117 @@
+"""What a command line was found to do, one `Operation` at a time."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from agent.collab.policy.paths import Where, is_kind
+from agent.collab.policy.rating import Operation
+from agent.collab.policy.words import HOLE, Arg
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agent.collab.policy.rating import Effect
+    from agent.collab.policy.rules import Policy
+    from agent.collab.policy.script import Redirect
+
+_DESCRIPTOR: Final = re.compile(r"\d+-?|-")
+_WRITES: Final = frozenset({">", ">>", ">|", "&>", "&>>", ">&"})
+_NETWORK: Final = ("/dev/tcp/", "/dev/udp/")
+_RECURSIVE: Final = re.compile(r"-[A-Za-z]*[rR][A-Za-z]*|--recursive")
+
+
+class Notes:
+    """Collects operations.
+
+    Args:
+        operations: everything found, in its order.
+        why: for some operations, a better reason than the effect's general one.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self.operations: list[Operation] = []
+        self.why: dict[Operation, str] = {}
+        self.where = Where()
+
+    def add(self, program: str, effect: Effect, target: str = "", why: str | None = None) -> None:
+        """Take note of one thing that is done."""
+        operation = Operation(program, effect, target.replace(HOLE, "…"))
+        self.operations.append(operation)
+        if why is not None:
+            self.why[operation] = why
+
+    def opaque(self, why: str, program: str = "") -> None:
+        """Take note of what cannot be resolved."""
+        self.add(program, "opaque", why=why)
+
+    def redirect(self, redirect: Redirect, args: Sequence[Arg]) -> None:
+        """Take note of what a redirection reads or writes."""
+        if redirect.op == "<<<":
+            return
+        if redirect.op in {">&", "<&"} and len(args) == 1 and _DESCRIPTOR.fullmatch(args[0].text):
+            return
+        for arg in args or (Arg(HOLE),):
+            if redirect.op == "<":
+                self._reads(arg, "<")
+            elif redirect.op in _WRITES:
+                self.writes(arg, redirect.op)
+            else:
+                self.opaque(f"the redirection {redirect.op} cannot be judged")
+
+    def _reads(self, arg: Arg, program: str) -> None:
+        paths = self.policy.paths
+        if arg.text.startswith(_NETWORK):
+            self.add(program, "network", arg.text)
+        elif HOLE in arg.text or (self.where.lost and not arg.text.startswith("/")):
+            self.opaque("it reads a file that nobody knows", program)
+        elif is_kind(paths, "secret", arg.text, self.where):
+            self.add(program, "secret", arg.text)
+        else:
+            self.add(program, "read", arg.text)
+
+    def writes(self, arg: Arg, program: str) -> None:
+        """Take note of a file that is written."""
+        paths, text = self.policy.paths, arg.text
+        if arg.known and is_kind(paths, "sinks", text, Where()):
+            return
+        if text.startswith(_NETWORK):
+            self.add(program, "exfiltrate", text)
+        elif is_kind(paths, "devices", text, self.where):
+            self.add(program, "wipe", text)
+        elif is_kind(paths, "persist", text, self.where):
+            self.add(program, "persist", text)
+        else:
+            self.add(program, "write", text)
+
+    def known(self, program: str, effect: Effect, args: Sequence[Arg], why: str | None = None) -> None:
+        """Take note of what a program does whose arguments are not looked at closely."""
+        targets = [arg for arg in args if not arg.text.startswith(("-", "+")) or arg.text == "-"]
+        for arg in args:
+            value = arg.text.partition("=")[2]
+            if value and is_kind(self.policy.paths, "devices", value, self.where) and program == "dd":
+                self.add(program, "wipe", value)
+        if effect in {"write", "delete"}:
+            for arg in targets:
+                kind = self._worse(effect, arg, args)
+                self.add(program, kind, arg.text)
+        else:
+            self.add(program, effect, targets[0].text if targets else "", why)
+        for arg in targets:
+            if effect != "delete" and is_kind(self.policy.paths, "secret", arg.text, self.where):
+                self.add(program, "secret", arg.text)
+        if effect in {"write", "delete"} and not targets:
+            self.add(program, effect)
+
+    def _worse(self, effect: Effect, arg: Arg, args: Sequence[Arg]) -> Effect:
+        paths = self.policy.paths
+        if is_kind(paths, "devices", arg.text, self.where):
+            return "wipe"
+        recursive = any(_RECURSIVE.fullmatch(a.text) for a in args)
+        if effect == "delete" and recursive and is_kind(paths, "vital", arg.text, self.where):
+            return "wipe"
+        if effect == "write" and is_kind(paths, "persist", arg.text, self.where):
+            return "persist"
+        return effect
