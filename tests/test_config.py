@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import agent.share
+from agent.cluster import SlurmOptions
 from agent.config import AgentConfig, ConfigError, host_name, load
 from agent.tools.definition import CommandDefinition, ToolDefinition
 from agent.tools.registry import Registry
@@ -62,7 +63,7 @@ def test_users_are_names_or_numbers(workspace: Workspace) -> None:
         ("launcher = 5", "launcher", "it is 5, and should be 'tmux', 'screen' or 'slurm': write one of these"),
         ("sluts = 2", "sluts", "did you mean 'slots'"),
         ("name = 'my host'", "name", "is not a name"),
-        ("launcher = 'slurm'", "launcher", "'tmux' or 'screen'"),
+        ("launcher = 'slum'", "launcher", "'tmux', 'screen' or 'slurm'"),
         ("timeout_s = 0", "timeout_s", "greater than 0"),
         ("timeout_s = inf", "timeout_s", "finite"),
         ("reserve_bytes = -1", "reserve_bytes", "greater than or equal to 0"),
@@ -129,8 +130,10 @@ def test_sample_of_agent_toml_shows_every_option_with_its_default(workspace: Wor
     assert tomllib.loads(sample) == {}, "the sample changes nothing"
     options = tomllib.loads(OPTION.sub("", sample))
     assert set(options) == set(AgentConfig.model_fields)
+    assert set(options["slurm"]) == set(SlurmOptions.model_fields)
     shown = AgentConfig.model_validate(options).model_dump()
-    own = {"name", "allowed_paths", "webhook_url", "slots_by_tool", "slots_by_group", "budgets"}
+    own = {"name", "allowed_paths", "webhook_url", "budgets", "slurm"}
+    own |= {f"{what}_by_{whose}" for what in ("slots", "launcher") for whose in ("tool", "group")}
     assert {k: v for k, v in shown.items() if k not in own} == AgentConfig().model_dump(exclude=own)
     write(workspace, OPTION.sub("", sample))
     assert load(workspace).slots_by_tool == {"gemini": 1}
