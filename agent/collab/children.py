@@ -124,7 +124,7 @@ def wait_for_result(spool: Workspace, task_id: str, patience: Patience) -> Resul
             raise ChildError(f"the result of {task_id} cannot be read: {error}") from None
         if result is not None:
             return result
-        if (why := _refusal(spool, task_id)) is not None:
+        if (why := refusal_of(spool, task_id)) is not None:
             raise ChildError(f"{task_id} was refused: {why}")
         if patience.clock() > end_s:
             raise ChildError(
@@ -134,7 +134,8 @@ def wait_for_result(spool: Workspace, task_id: str, patience: Patience) -> Resul
         patience.sleep(LOOK_AGAIN_S)
 
 
-def _refusal(spool: Workspace, task_id: str) -> str | None:
+def refusal_of(spool: Workspace, task_id: str) -> str | None:
+    """Return why a task was refused; None when it was not, or only as the second of two."""
     try:
         refusal = parse_object(read_regular(spool.rejected / error_name(task_id + TASK_SUFFIX)))
     except (OSError, StrictJSONError):

@@ -14,19 +14,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from agent.collab.children import LOOK_AGAIN_S, ChildError, drop_once, is_known, refusal_of, spool_of
 from agent.collab.providers.base import ProviderError, Reply, Request
 from agent.collab.providers.failures import KINDS
 from agent.collab.providers.families import family_of
 from agent.collab.providers.schemas import instruction
 from agent.tools.report import Outcome
-from spool.files import put_new, read_regular
-from spool.known import place_of
-from spool.names import TASK_SUFFIX, child_id, error_name, given_id, is_task_id
+from spool.names import TASK_SUFFIX, child_id, given_id, is_task_id
 from spool.records import DamagedError, Result, State
 from spool.requests import ask_to_cancel
 from spool.results import read_result
-from spool.strictjson import StrictJSONError, parse_object
-from spool.submit import encode
 from spool.view import find
 from spool.workspace import Workspace
 
@@ -36,7 +33,6 @@ if TYPE_CHECKING:
     from agent.collab.providers.definition import ProviderDefinition
 
 ANY: Final = "any"
-LOOK_AGAIN_S: Final = 0.5
 MOST_TRIES: Final = 20
 _FAMILIES: Final = {"claude": "claude", "gemini": "gemini", "qwen": "qwen", "codex": "gpt"}
 """Of the models that a tool takes by itself."""
@@ -109,17 +105,10 @@ class ToolProvider:
         Raises:
             ProviderError: there is no such host.
         """
-        host = self.definition.host
-        if host is None:
-            return self.workspace
-        spool = Workspace(self.workspace.root / "fleet" / host)
-        if not spool.tasks.is_dir():
-            raise ProviderError(
-                "unavailable",
-                f"{self.name}: there is no host {host} here ({spool.tasks} is missing): "
-                "`aispool fleet add` makes one known, `aispool fleet list` shows them",
-            )
-        return spool
+        try:
+            return spool_of(self.workspace, self.definition.host)
+        except ChildError as error:
+            raise ProviderError("unavailable", f"{self.name}: {error}") from None
 
     def _places(self, spool: Workspace) -> Iterator[Workspace]:
         """Yield where the task may turn up: with `any`, in the mirror of whatever host was chosen."""
@@ -139,6 +128,8 @@ class ToolProvider:
         for number in range(1, MOST_TRIES + 1):
             task_id = child_id(request.key, digest if number == 1 else f"{digest}.{number}")
             result = self._result(spool, task_id)
+            if result is None and self._refusal(spool, task_id) is not None:
+                continue  # what was wrong may have been mended since
             if result is None or result.state is State.SUCCEEDED:
                 return task_id
         raise ProviderError(
@@ -161,10 +152,8 @@ class ToolProvider:
             "idempotent": True,
             "metadata": {"collab_provider": self.name},
         }
-        if any(place_of(place, task_id) for place in self._places(spool)):
-            return
-        with suppress(FileExistsError):
-            put_new(spool.tasks / f"{task_id}{TASK_SUFFIX}", encode(task))
+        if not any(is_known(place, task_id) for place in self._places(spool)):
+            drop_once(spool, task)
 
     def _prompt(self, request: Request) -> str:
         texts = [message.text for message in request.messages]
@@ -176,7 +165,8 @@ class ToolProvider:
         while True:
             if (result := self._result(spool, task_id)) is not None:
                 return result
-            self._raise_if_rejected(spool, task_id)
+            if (why := self._refusal(spool, task_id)) is not None:
+                raise ProviderError("unavailable", f"{self.name}: its task was refused: {why}")
             if self.clock() > end_s:
                 raise self._given_up(spool, task_id)
             self.sleep(LOOK_AGAIN_S)
@@ -188,18 +178,9 @@ class ToolProvider:
         except (DamagedError, OSError) as error:
             raise ProviderError("server", f"{self.name}: {error}") from None
 
-    def _raise_if_rejected(self, spool: Workspace, task_id: str) -> None:
-        for place in self._places(spool):
-            explanation = place.rejected / error_name(f"{task_id}{TASK_SUFFIX}")
-            try:
-                refusal = parse_object(read_regular(explanation))
-            except (OSError, StrictJSONError):
-                continue  # not there, or not whole yet
-            if refusal.get("duplicate_of") is None:
-                raise ProviderError(
-                    "unavailable",
-                    f"{self.name}: its task was refused: {refusal.get('what')}: {refusal.get('remedy')}",
-                )
+    def _refusal(self, spool: Workspace, task_id: str) -> str | None:
+        refusals = (refusal_of(place, task_id) for place in self._places(spool))
+        return next((refusal for refusal in refusals if refusal is not None), None)
 
     def _given_up(self, spool: Workspace, task_id: str) -> ProviderError:
         """Take the task back, out of the line or out of its session, and say how far it came."""

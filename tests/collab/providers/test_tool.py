@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import signal
 import sys
 import threading
 import time
@@ -160,11 +161,20 @@ def test_without_an_agent_the_task_is_taken_back(thinker: Any) -> None:
 
 
 def test_a_task_that_is_refused_is_told(thinker: Any) -> None:
-    """A tool that nobody defined, in the agent's own words."""
+    """A tool that nobody defined, in the agent's own words; once it is defined, it is asked."""
     thinker.start()
+    one = tool_of(thinker.ws, tool="thinkre")
     with pytest.raises(ProviderError, match="its task was refused: there is no tool 'thinkre'") as caught:
-        tool_of(thinker.ws, tool="thinkre").complete(question(key="r.a"))
+        one.complete(question(key="r.a"))
     assert caught.value.kind == "unavailable"
+    thinker.tools(
+        (TOOL + TOOL.replace("thinker]", "thinkre]").replace("thinker.", "thinkre.")).replace(
+            "@FOLDER@", str(thinker.folder)
+        )
+    )
+    thinker.agents[0].signal(signal.SIGHUP)
+    thinker.wait(lambda: "options reloaded" in thinker.agent_log(), "the agent knows the tool")
+    assert one.complete(question(key="r.a")).text.strip() == "It is the disk."
 
 
 def test_a_structured_answer(thinker: Any, caller: Any, verdict: Any) -> None:
