@@ -81,6 +81,7 @@ def entries(workspace: Workspace) -> Iterator[Entry]:
 class _Chain:
     """The walk along the chain: what was seen so far."""
 
+    before: Entry | None = None
     last: Entry | None = None
     last_line: Line | None = None
     torn: list[Line] = field(default_factory=list)
@@ -114,8 +115,14 @@ class _Chain:
             where = f"{self.torn[0].path}:{self.torn[0].number}"
             self.notes.append(f"{where}: a crash tore it while it was written; entry {entry.n} tells so")
         self.torn = []
-        self.last, self.last_line = entry, line
+        self.before, self.last, self.last_line = self.last, entry, line
         self.seen += 1
+
+    def verdict(self, problem: str | None) -> Verdict:
+        """Return what was found; a last entry that is itself the bad one does not count."""
+        if self.last_line is not None and problem == _changed(self.last_line):
+            return Verdict(self.seen - 1, problem, tuple(self.notes), self.before)
+        return Verdict(self.seen, problem, tuple(self.notes), self.last)
 
 
 def verify(workspace: Workspace, anchor: str | None = None) -> Verdict:
@@ -137,10 +144,10 @@ def verify(workspace: Workspace, anchor: str | None = None) -> Verdict:
         if problem is not None:
             if chain.last_line is not None and problem == _changed(chain.last_line):
                 problem = _blamed(chain.last_line, line, entry, next(walk, None), noted)
-            return Verdict(chain.seen, problem, tuple(chain.notes), chain.last)
+            return chain.verdict(problem)
         chain.take(line, entry)
         anchored = anchored or entry.sha256 == anchor
-    return Verdict(chain.seen, _end_problem(chain, noted, anchored), tuple(chain.notes), chain.last)
+    return chain.verdict(_end_problem(chain, noted, anchored))
 
 
 def _blamed(before: Line, line: Line, entry: Entry, after: Line | None, noted: tuple[int, str] | None) -> str:

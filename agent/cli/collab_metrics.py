@@ -32,8 +32,8 @@ def metrics_command(place: Place, *, since: str | None, prometheus: Path | None,
     """Show by role and provider: response times, success, errors, tokens, money, the validator's marks.
 
     Beside them the mean consensus and confidence, by day, and how well the scores foretold the outcomes
-    that were labelled. They come from the runs that are kept (keep_days of agent.toml); labels stay for good. A sum
-    with a + behind it misses what a provider does not say.
+    that were labelled. They come from the runs that are kept (keep_days of agent.toml); labels stay for
+    good. A sum with a + behind it misses what a provider does not say.
 
     Examples:
       aispool collab metrics

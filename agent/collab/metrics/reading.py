@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from pydantic import TypeAdapter, ValidationError
@@ -10,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from agent.collab import runs
 from agent.collab.derived import Derived, transaction
 from agent.collab.runs import Run
+from spool.files import make_folder
 
 if TYPE_CHECKING:
     import sqlite3
@@ -26,6 +28,8 @@ _RUN: Final = TypeAdapter(Run)
 def read_runs(workspace: Workspace) -> list[Run]:
     """Return all runs that are kept, by id."""
     place = workspace.root / "collab"
+    with suppress(OSError):
+        make_folder(place)  # where it cannot be, the runs are read each time
 
     def read(database: sqlite3.Connection) -> list[Run]:
         return list(_up_to_date(database, workspace))

@@ -58,10 +58,10 @@ CLASSIFIERS: dict[str, Callable[[int], Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Votes:
-    """All answers of one repeat: rater → question → one answer for each image; None abstains."""
+    """All answers of one repeat: rater → question → for each image an answer and how sure it is."""
 
     digits: list[int]
-    by_rater: dict[str, dict[str, list[str | None]]]
+    by_rater: dict[str, dict[str, list[tuple[str, float]]]]
     draws: list[list[float]]
 
 
@@ -80,9 +80,7 @@ def repeat(parameters: Digits, seed: int) -> Votes:
             # copies of a family differ as two calls of one model do: by chance, here by what they drew
             own = train if copy == 0 else source.choice(train, len(train))
             by_rater[f"{family}-{copy}"] = {
-                key: _answers(
-                    parameters, CLASSIFIERS[family](seed + copy), key, images, data.target, own, test
-                )
+                key: _answers(CLASSIFIERS[family](seed + copy), key, images, data.target, own, test)
                 for key in TRUTH
             }
     digits = [int(digit) for digit in data.target[test]]
@@ -90,13 +88,19 @@ def repeat(parameters: Digits, seed: int) -> Votes:
 
 
 def _answers(
-    parameters: Digits, model: Any, key: str, images: Any, target: Any, train: Any, test: Any
-) -> list[str | None]:
+    model: Any, key: str, images: Any, target: Any, train: Any, test: Any
+) -> list[tuple[str, float]]:
     model.fit(images[train], [TRUTH[key](int(digit)) for digit in target[train]])
     sure = model.predict_proba(images[test])
-    below = parameters.abstain_below if key == "digit" else parameters.abstain_below_closed
     best = sure.argmax(axis=1)
-    return [str(model.classes_[at]) if row[at] >= below else None for row, at in zip(sure, best, strict=True)]
+    return [(str(model.classes_[at]), float(row[at])) for row, at in zip(sure, best, strict=True)]
+
+
+def _said(parameters: Digits, votes: Votes, rater: str, key: str, image: int) -> str | None:
+    """Return an answer, or None when the rater is not sure enough of it."""
+    answer, sure = votes.by_rater[rater][key][image]
+    below = parameters.abstain_below if key == "digit" else parameters.abstain_below_closed
+    return answer if sure >= below else None
 
 
 def cases(parameters: Digits, votes: Votes, families: tuple[str, ...], conformity: float = 0.0) -> list[Case]:
@@ -109,12 +113,12 @@ def cases(parameters: Digits, votes: Votes, families: tuple[str, ...], conformit
 def _case(parameters: Digits, votes: Votes, raters: dict[str, str], image: int, conformity: float) -> Case:
     items = []
     for key in TRUTH:
-        own = [votes.by_rater[name][key][image] for name in raters]
+        own = [_said(parameters, votes, name, key, image) for name in raters]
         said = conforming(own, votes.draws[image][: len(own)], conformity)
         items.append(Item(key, dict(zip(raters, said, strict=True)), parameters.weights[key]))
     found = consensus(items, raters)
     leading = {each.key: each.leading for each in found.agreements}
-    validator = passed_share(_checks(votes, f"{parameters.validator}-0", items, image)) or 0.0
+    validator = passed_share(_checks(parameters, votes, items, image)) or 0.0
     factors = Factors(
         checks=validator,
         answered=found.answered,
@@ -126,12 +130,12 @@ def _case(parameters: Digits, votes: Votes, raters: dict[str, str], image: int, 
     return Case(found, factors, raw, validator, leading["digit"] == TRUTH["digit"](votes.digits[image]))
 
 
-def _checks(votes: Votes, validator: str, items: list[Item], image: int) -> list[bool]:
+def _checks(parameters: Digits, votes: Votes, items: list[Item], image: int) -> list[bool]:
+    own = {key: _said(parameters, votes, f"{parameters.validator}-0", key, image) for key in TRUTH}
     verdicts: list[bool] = []
     for rater in items[0].votes:
         said = {item.key: item.votes[rater] for item in items}
-        own = votes.by_rater[validator]
-        verdicts += [said[key] is not None and said[key] == own[key][image] for key in TRUTH]
+        verdicts += [said[key] is not None and said[key] == own[key] for key in TRUTH]
         digit = said["digit"]
         if isinstance(digit, str):
             verdicts += [said[key] in {None, TRUTH[key](int(digit))} for key in TRUTH if key != "digit"]

@@ -26,6 +26,7 @@ class Row:
 
     Args:
         scored: share of the cases that had a consensus.
+        auroc_covered: of consensus times coverage; no consensus is 0.
         aurc: area under the risk-coverage curve; lower is better, the base rate's risk is what chance gives.
     """
 
@@ -35,6 +36,7 @@ class Row:
     consensus: float | None
     coverage: float
     auroc_consensus: float | None
+    auroc_covered: float | None
     auroc_confidence: float | None
     auroc_validator: float | None
     ece_raw: float | None
@@ -48,6 +50,10 @@ class Row:
 def consensus_points(cases: Sequence[Case]) -> list[Point]:
     """Return consensus and outcome of the cases that had a consensus."""
     return [(c.consensus.percent / 100, c.good) for c in cases if c.consensus.percent is not None]
+
+
+def _covered(case: Case) -> float:
+    return (case.consensus.percent or 0.0) * case.consensus.coverage_percent
 
 
 def confidence_points(cases: Sequence[Case]) -> list[Point]:
@@ -71,6 +77,7 @@ def judge(cases: Sequence[Case]) -> Row:
         consensus=math.fsum(score for score, _ in consensus) / len(consensus) if consensus else None,
         coverage=math.fsum(case.consensus.coverage_percent for case in cases) / (100 * len(cases)),
         auroc_consensus=auroc(consensus),
+        auroc_covered=auroc([(_covered(case), case.good) for case in cases]),
         auroc_confidence=auroc(raw),
         auroc_validator=auroc(validator),
         ece_raw=ece(raw),

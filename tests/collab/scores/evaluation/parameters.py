@@ -55,6 +55,7 @@ class Digits:
     weights: dict[str, float]
     labels: tuple[int, ...]
     conformity: tuple[float, ...]
+    abstention: tuple[float, ...]
     validator: str
     base: str
     raters: dict[str, tuple[str, ...]]

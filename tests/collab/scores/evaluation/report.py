@@ -1,5 +1,5 @@
 """The report: every number that was measured, the goals, and what speaks against the scores."""
-# ruff: noqa: E501, S311 - lines of Markdown; cases are drawn, not keys
+# ruff: noqa: E501, RUF001, S311 - lines of Markdown with their signs; cases are drawn, not keys
 
 from __future__ import annotations
 
@@ -78,6 +78,7 @@ class Voted:
 
     rows: dict[str, Row]
     conform: Sequence[tuple[float, Row]]
+    abstention: Sequence[tuple[float, Row]]
     cases: Sequence[Case]
     calibrated: Sequence[HeldOut]
 
@@ -223,7 +224,8 @@ def _drop(base: Row, conform: Row) -> str:
 def _table_head(*first: str) -> list[str]:
     names = [
         *first,
-        *("scored", "good", "consensus", "coverage", "AUROC consensus", "AUROC confidence"),
+        *("scored", "good", "consensus", "coverage", "AUROC consensus"),
+        *("AUROC consensus × coverage", "AUROC confidence"),
         *("AUROC validator", "AURC consensus", "AURC confidence", "AURC validator", "ECE raw"),
     ]
     return [f"| {' | '.join(names)} |", f"|{' --- |' * len(names)}"]
@@ -232,7 +234,7 @@ def _table_head(*first: str) -> list[str]:
 def _cells(row: Row) -> str:
     shares = (row.scored, row.good, row.consensus, row.coverage)
     numbers = (
-        *(row.auroc_consensus, row.auroc_confidence, row.auroc_validator),
+        *(row.auroc_consensus, row.auroc_covered, row.auroc_confidence, row.auroc_validator),
         *(row.aurc_consensus, row.aurc_confidence, row.aurc_validator, row.ece_raw),
     )
     return f"| {' | '.join([*map(_share, shares), *map(_number, numbers)])} |"
@@ -255,6 +257,20 @@ def _digits(given: Parameters, voted: Voted) -> Iterator[str]:
     yield from (
         "",
         "Raters of one family have no consensus, whatever they agree on; confidence goes on without it.",
+        "",
+        "Classifiers that learned from the same images err on the same ones, so they are less independent than the",
+        "simulated raters of `base`; and they abstain on what is hard, which is no disagreement: consensus without",
+        "its coverage then tells least of all. Consensus is shown with its coverage, and Confidence counts both.",
+        "",
+        "### When raters abstain",
+        "",
+        "Added after the first scoring. `abstain below` is how sure a rater must be of the digit.",
+        "",
+        *_table_head("abstain below"),
+    )
+    for below, row in voted.abstention:
+        yield f"| {below} {_cells(row)}"
+    yield from (
         "",
         "### When raters see the first answer",
         "",
@@ -284,10 +300,24 @@ def _digits(given: Parameters, voted: Voted) -> Iterator[str]:
 
 def _limits() -> Iterator[str]:
     yield from (
+        "## What was changed after the first scoring",
+        "",
+        "- Calibration. The first scoring scaled raw Confidence itself, and missed the goal: ECE 0.204 with 500 labels",
+        "  (Platt), 0.082 with 1,000 (isotonic). A command that asks a person halves the raw score, whatever the answers",
+        "  are worth, so that no rising curve fits. Since then the root of Confidence is scaled, and what the asking gate",
+        "  is worth is learned beside it. A shut gate (a command was denied) stays 0, and costs some calibration: the",
+        "  column `gate not shut` is without those cases. The parameters are those of the first scoring.",
+        "- `AUROC consensus × coverage` and the table on abstentions were added.",
+        "- The kernel family of the digits takes its probabilities from CalibratedClassifierCV, since scikit-learn",
+        "  deprecates `SVC(probability=True)`.",
+        "",
         "## What this does not show",
         "",
-        "- Simulated raters are what their parameters make them. The sweep shows where consensus stops telling",
-        "  anything: cases that are all equally hard (`case_spread` 0), one question, raters that share a lure or copy.",
+        "- Simulated raters are what their parameters make them. Consensus tells least when raters have seen one",
+        "  another's answers; it also loses where they abstain on half of the items, copy within a family, share a lure,",
+        "  or where all cases are equally hard (rows `conformity`, `abstain`, `family_copy`, `lure`, `case_spread`).",
+        "- Raw Confidence can tell less than consensus alone: the safety gate and the evidence say little about",
+        "  correctness in these settings. Calibrated Confidence makes up for most of it.",
         "- Classifiers of images are real raters with real, correlated mistakes; they are not language models.",
         "- No labelled runs of language models were available. On a workspace's own runs `aispool collab metrics`",
         "  shows the same measures, from the outcomes that its people have labelled.",

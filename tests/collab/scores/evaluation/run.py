@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 
 from collab.scores.evaluation import digits, parameters, report, simulate
 from collab.scores.evaluation.judge import Row, calibrated, confidence_points, consensus_points, judge
@@ -62,11 +63,19 @@ def _digits(given: parameters.Parameters) -> report.Voted:
     for share in settings.conformity:
         pooled = [case for votes in repeats for case in digits.cases(settings, votes, base, share)]
         conform.append((share, judge(pooled)))
+    abstention: list[tuple[float, Row]] = []
+    for below in settings.abstention:
+        # as far between chance and certainty: 0.1 to 1 for a digit, 0.5 to 1 for yes and no
+        closed = 0.5 + 0.5 * max(0.0, below - 0.1) / 0.9
+        swept = replace(settings, abstain_below=below, abstain_below_closed=closed)
+        pooled = [case for votes in repeats for case in digits.cases(swept, votes, base)]
+        abstention.append((below, judge(pooled)))
     pooled = [case for cases in sets[settings.base] for case in cases]
     _agrees_with_scikit_learn(pooled)
     return report.Voted(
         rows={name: judge([case for cases in each for case in cases]) for name, each in sets.items()},
         conform=conform,
+        abstention=abstention,
         cases=pooled,
         calibrated=[report.held_out(sets[settings.base], labels, given.seed) for labels in settings.labels],
     )
