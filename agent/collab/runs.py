@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from datetime import datetime  # noqa: TC003 - pydantic reads the annotations
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BeforeValidator, ValidationError
 
 from agent.collab.records import CallRecord, QuestionRecord, StepRecord, Validation
 from agent.collab.scores.confidence import Factors  # noqa: TC001 - pydantic reads the annotations
@@ -50,11 +50,15 @@ class ConfidenceShown(Record):
     factors: Factors | None = None
 
 
-class Scores(Record):
-    """The scores as report.json, or the step before it, has them."""
+def _nothing_when_null(value: Any) -> Any:
+    return {} if value is None else value
 
-    consensus: ConsensusShown = ConsensusShown()
-    confidence: ConfidenceShown = ConfidenceShown()
+
+class Scores(Record):
+    """The scores as report.json, or the step before it, has them; a run that failed has none."""
+
+    consensus: Annotated[ConsensusShown, BeforeValidator(_nothing_when_null)] = ConsensusShown()
+    confidence: Annotated[ConfidenceShown, BeforeValidator(_nothing_when_null)] = ConfidenceShown()
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,6 +162,14 @@ def test_the_cache_can_be_deleted_or_damaged(
     assert measured(workspace) == before
 
 
+def test_a_failed_run_has_no_scores(workspace: Workspace, run_of: Callable[..., Path]) -> None:
+    """Its report says null, which is no damage and no zero."""
+    folder = run_of("r1")
+    (folder / "report.json").write_text('{"state": "failed", "consensus": null, "confidence": null}')
+    found = measured(workspace)
+    assert (found.total.runs, found.total.consensus, found.damaged) == (1, [], ())
+
+
 def test_damaged_steps_are_named_and_left_out(workspace: Workspace, run_of: Callable[..., Path]) -> None:
     """One torn file does not hide the run."""
     folder = run_of("r1")
