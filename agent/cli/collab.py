@@ -13,6 +13,7 @@ COMMANDS: Final = {
     "show": ("agent.cli.collab_show", "Show a run: its steps, scores, commands and report."),
     "providers": ("agent.cli.collab_providers", "List who could answer a role, and what is missing."),
     "login": ("agent.cli.collab_login", "Log in to a provider, or give its key."),
+    "approve": ("agent.cli.collab_approve", "Approve the commands of a run, byte for byte."),
     "label": ("agent.cli.collab_label", "Say how a run turned out."),
     "metrics": ("agent.cli.collab_metrics", "Show how roles and providers do."),
     "tune": ("agent.cli.collab_tune", "Propose who should play which role."),
