@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from agent.cli.command import command
+from agent.cli.hosts import MirrorPlace, hosts_option
 from agent.cli.ids import id_argument
 from agent.cli.place import InputError, Place, json_option, pass_place, print_json
 
@@ -22,6 +23,7 @@ STDIN: Final = "-"
 
 @command("answer")
 @id_argument("sessions")
+@hosts_option("--all-hosts", "--all")
 @click.argument("text", metavar="[TEXT|-]", required=False)
 @click.option("--list", "as_list", is_flag=True, help="Show the question and earlier answers; drop nothing.")
 @json_option
@@ -39,6 +41,7 @@ def answer_command(place: Place, *, task_id: str, text: str | None, as_list: boo
     """
     if as_list == (text is not None):
         raise click.UsageError("give either the answer (- is stdin; -- before one with a dash), or --list")
+    place = place.of(task_id)
     view = place.find(task_id)
     if text is None:
         _print_all(place, view, as_json=as_json)
@@ -46,13 +49,19 @@ def answer_command(place: Place, *, task_id: str, text: str | None, as_list: boo
     from spool.answers import answer_bytes, give_answer, session_of  # noqa: PLC0415 - as below
     from spool.submit import ring  # noqa: PLC0415
 
-    path = give_answer(session_of(place.workspace, view), answer_bytes(_content(text)))
+    session, content = session_of(place.workspace, view), answer_bytes(_content(text))
+    if isinstance(place, MirrorPlace):
+        path, said = None, place.ask("answer", task_id=view.task_id, text=content.decode())
+    else:
+        path = give_answer(session, content)
+        said = f"answered with {path.name}"
     if as_json:
         from agent.inspect.documents import document  # noqa: PLC0415 - `--help` needs none of it
 
-        print_json(document(place.workspace, task_id=view.task_id, path=str(path), state=str(view.state)))
+        where = str(path) if path else None
+        print_json(document(place.workspace, task_id=view.task_id, path=where, state=str(view.state)))
     else:
-        click.echo(f"{view.task_id}: answered with {path.name}")
+        click.echo(f"{view.task_id}: {said}")
     if view.state != "waiting_input":
         warning = f"{view.task_id} is {view.state} and asks nothing now: what it asks next gets this answer"
         click.echo(f"aispool: {warning}", err=True)

@@ -28,6 +28,8 @@ TOLD: Final = {
     "agent.collab.learning.applying": "TuneError",
     "agent.collab.providers.base": "ProviderError",
     "agent.config": "ConfigError",
+    "agent.fleet.calls": "CallError",
+    "agent.fleet.rsync": "TransferError",
     "agent.launchers.base": "LaunchError",
     "spool.locks": "NameTakenError",
     "spool.records": "DamagedError",

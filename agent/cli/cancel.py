@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from agent.cli.command import command
+from agent.cli.hosts import MirrorPlace, hosts_option
 from agent.cli.ids import ids_argument
 from agent.cli.place import InputError, Place, failed, pass_place
 
@@ -24,6 +25,7 @@ TRIES: Final = 5
 
 @command("cancel")
 @ids_argument("tasks", "held", "sessions")
+@hosts_option("--all-hosts", "--all")
 @pass_place
 def cancel_command(place: Place, *, task_ids: tuple[str, ...]) -> None:
     """Cancel tasks. A running one gets TERM, a grace, then KILL, with all its processes.
@@ -52,6 +54,9 @@ def cancel(place: Place, task_id: str) -> str:
     Raises:
         InputError: nobody knows the id, or it is over.
     """
+    place = place.of(task_id)
+    if isinstance(place, MirrorPlace):
+        return _ask(place, task_id)
     for _ in range(TRIES):
         view = place.find(task_id)
         if view.place in {"tasks", "held"}:
@@ -63,6 +68,13 @@ def cancel(place: Place, task_id: str) -> str:
         if answer is not None:
             return answer
     raise InputError(f"{task_id} kept moving: look with `aispool show {task_id}`, and try again")
+
+
+def _ask(place: MirrorPlace, task_id: str) -> str:
+    view = place.find(task_id)
+    if view.place == "results":
+        raise InputError(f"{task_id} is over already: {view.state}")
+    return f"{task_id}: {place.ask('cancel', task_id=view.task_id)}"
 
 
 def _cancel_waiting(place: Place, view: View) -> str | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from agent.cli.command import command
+from agent.cli.hosts import hosts_option
 from agent.cli.place import Place, failed, json_option, pass_place, print_json
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ MOST_SAME_SECOND: Final = 100
 
 
 @command("health")
+@hosts_option("--all-hosts", "--all")
 @json_option
 @pass_place
 def health_command(place: Place, *, as_json: bool) -> None:
@@ -30,10 +32,16 @@ def health_command(place: Place, *, as_json: bool) -> None:
     Examples:
       aispool health
       aispool health --json | jq .problems
+      aispool health --all
       */10 * * * * aispool health > /dev/null || mail -s 'ai host' me < /dev/null
     """
     from agent.inspect.health import examine, health_document  # noqa: PLC0415 - `--help` needs none of it
 
+    if place.host is not None or len(place.places()) > 1:
+        from agent.cli.fleet_health import print_health  # noqa: PLC0415 - only where it is used
+
+        print_health(place, as_json=as_json)
+        return
     health = examine(place.workspace)
     text = "\n".join(_lines(health)) + "\n"
     try:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import click
 
 from agent.cli.command import command
+from agent.cli.hosts import MirrorPlace, hosts_option
 from agent.cli.ids import ids_argument
 from agent.cli.place import InputError, Place, failed, pass_place
 
 
 @command("hold")
 @ids_argument("tasks")
+@hosts_option("--all-hosts", "--all")
 @pass_place
 def hold_command(place: Place, *, task_ids: tuple[str, ...]) -> None:
     """Put waiting tasks on hold: no agent starts them until they are released.
@@ -26,6 +28,7 @@ def hold_command(place: Place, *, task_ids: tuple[str, ...]) -> None:
 
 @command("release")
 @ids_argument("held")
+@hosts_option("--all-hosts", "--all")
 @pass_place
 def release_command(place: Place, *, task_ids: tuple[str, ...]) -> None:
     """Release tasks that are on hold.
@@ -45,7 +48,11 @@ def _each(place: Place, task_ids: tuple[str, ...], *, to_hold: bool) -> None:
     problems = []
     for task_id in dict.fromkeys(task_ids):
         try:
-            done = move_waiting(place.workspace, place.find(task_id), to_hold=to_hold)
+            there = place.of(task_id)
+            if isinstance(there, MirrorPlace):
+                click.echo(f"{task_id}: {_ask(there, task_id, to_hold=to_hold)}")
+                continue
+            done = move_waiting(there.workspace, there.find(task_id), to_hold=to_hold)
         except RequestError as error:
             problems.append(InputError(str(error)))
         except InputError as error:
@@ -57,3 +64,10 @@ def _each(place: Place, task_ids: tuple[str, ...], *, to_hold: bool) -> None:
         problem.show()
     if problems:
         raise failed()
+
+
+def _ask(place: MirrorPlace, task_id: str, *, to_hold: bool) -> str:
+    view = place.find(task_id)
+    if view.place not in {"tasks", "held"}:
+        raise InputError(f"{task_id} does not wait any more: it is {view.state} ({view.reason})")
+    return place.ask("hold" if to_hold else "release", task_id=view.task_id)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from agent.cli.command import command
+from agent.cli.hosts import FleetPlace, hosts_option
 from agent.cli.place import Place, json_option, pass_place, print_json
 from spool.records import State
 
@@ -17,7 +18,10 @@ RECENT: Final = 20
 
 
 @command("ls")
-@click.option("--all", "-a", "everything", is_flag=True, help="All results, not the latest 20.")
+@hosts_option("--all-hosts")
+@click.option(
+    "--all", "-a", "everything", is_flag=True, help="All results, not the latest 20; those of all hosts, too."
+)
 @click.option(
     "--state",
     "states",
@@ -38,23 +42,27 @@ def ls_command(
       aispool ls
       aispool ls --all --state failed --state timed_out
       aispool ls --label nightly
+      aispool ls --host gpu-box
       aispool ls --json | jq -r '.tasks[] | select(.state == "running") | .task_id'
     """
     from agent.inspect.documents import document, labels_of, of_rejected, of_view  # noqa: PLC0415 - `--help`
     from spool.view import rejected  # noqa: PLC0415
 
+    if everything and place.host is None:
+        place = FleetPlace(place.given)
     views = [
-        view
-        for view in _views(place, everything=everything)
+        (one.host, view)
+        for one in place.places()
+        for view in _views(one, everything=everything)
         if (not states or view.state in states) and (not labels or set(labels) & set(labels_of(view)))
     ]
-    refused = rejected(place.workspace)
+    refused = [(one.host, file) for one in place.places() for file in rejected(one.workspace)]
     if as_json:
         print_json(
             document(
                 place.workspace,
-                tasks=[of_view(view) for view in views],
-                rejected=[of_rejected(file) for file in refused],
+                tasks=[{**of_view(view), "host": host} for host, view in views],
+                rejected=[{**of_rejected(file), "host": host} for host, file in refused],
             )
         )
         return
@@ -80,13 +88,17 @@ def _views(place: Place, *, everything: bool) -> list[View]:
     ]
 
 
-def _print(views: list[View]) -> None:
+def _print(views: list[tuple[str | None, View]]) -> None:
     from agent.cli.standing import standing  # noqa: PLC0415
     from agent.cli.table import ago, rows  # noqa: PLC0415
 
     if not views:
         click.echo("nothing here: `aispool submit --help` shows how to give work")
         return
-    body = [(v.task_id, v.state, v.tool or "-", ago(v.changed_at), standing(v)) for v in views]
-    for line in rows(("ID", "STATE", "TOOL", "SINCE", "WHY"), body):
+    first = 0 if any(host for host, _ in views) else 1
+    body = [
+        (host or "-", v.task_id, v.state, v.tool or "-", ago(v.changed_at), standing(v))[first:]
+        for host, v in views
+    ]
+    for line in rows(("HOST", "ID", "STATE", "TOOL", "SINCE", "WHY")[first:], body):
         click.echo(line)

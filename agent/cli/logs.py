@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from agent.cli.command import command
+from agent.cli.hosts import hosts_option
 from agent.cli.ids import id_argument
 from agent.cli.place import InputError, Place, failed, json_option, pass_place, print_json
 
@@ -22,6 +23,7 @@ POLL_S: Final = 0.2
 
 @command("logs")
 @id_argument("sessions", "results")
+@hosts_option("--all-hosts", "--all")
 @click.option("--follow", "-f", is_flag=True, help="Go on until the task is over.")
 @click.option("--lines", "-n", type=click.IntRange(min=0), metavar="N", help="Only the last N lines.")
 @click.option("--raw", is_flag=True, help="With colours and control characters, as the tool printed them.")
@@ -44,6 +46,7 @@ def logs_command(
 
     if follow and as_json:
         raise click.UsageError("--follow has no end to put into one document: leave out --json or -f")
+    place = place.of(task_id)
     view = place.find(task_id)
     write = _writer(raw=raw)
     files = _files(place, view)

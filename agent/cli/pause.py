@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agent.cli.command import command
+from agent.cli.hosts import MirrorPlace, host_option
 from agent.cli.place import InputError, Place, pass_place
 
 if TYPE_CHECKING:
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 
 def _which(function: Any) -> Any:
     group = click.option("--group", metavar="NAME", help="Only the tasks of this group.")
-    return click.option("--tool", metavar="NAME", help="Only the tasks of this tool.")(group(function))
+    tool = click.option("--tool", metavar="NAME", help="Only the tasks of this tool.")
+    return host_option(tool(group(function)))
 
 
 @command("pause")
@@ -34,6 +36,9 @@ def pause_command(place: Place, *, tool: str | None, group: str | None) -> None:
     from spool.submit import request  # noqa: PLC0415 - `--help` needs none of it
 
     marker, what = _marker(place, tool, group)
+    if isinstance(place, MirrorPlace):
+        click.echo(f"pause of {what}: {place.ask('pause', tool=tool, group=group)}")
+        return
     if tool and not marker.exists():
         _check_tool(place, tool)
     request(marker)
@@ -56,6 +61,9 @@ def resume_command(place: Place, *, tool: str | None, group: str | None) -> None
     from spool.files import remove  # noqa: PLC0415
 
     marker, what = _marker(place, tool, group)
+    if isinstance(place, MirrorPlace):
+        click.echo(f"resumption of {what}: {place.ask('unpause', tool=tool, group=group)}")
+        return
     click.echo(f"resumed: {what}" if marker.exists() else f"was not paused: {what}")
     remove(marker)
     if left := pauses(place.workspace):

@@ -38,6 +38,22 @@ class Place:
     def __init__(self, given: str | None) -> None:
         self.given = given
 
+    host: str | None = None
+    """The host whose mirror this is; None for a workspace of ours."""
+
+    def of(self, task_id: str) -> Place:
+        """Return the place that knows a task: this one, where there is no other."""
+        del task_id
+        return self
+
+    def places(self) -> list[Place]:
+        """Return all workspaces that are meant."""
+        return [self]
+
+    def elsewhere(self) -> list[Workspace]:
+        """Return the other workspaces in which a task of this one may turn up."""
+        return []
+
     @cached_property
     def root(self) -> Path:
         """Where it is, whether it exists or not."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import click
 
 from agent.cli.command import command
+from agent.cli.hosts import MirrorPlace, hosts_option
 from agent.cli.ids import ids_argument
 from agent.cli.place import InputError, Place, failed, pass_place
 
 
 @command("retry")
 @ids_argument("results")
+@hosts_option("--all-hosts", "--all")
 @click.option("--resume", is_flag=True, help="Go on with the tool's conversation instead of beginning anew.")
 @pass_place
 def retry_command(place: Place, *, task_ids: tuple[str, ...], resume: bool) -> None:
@@ -28,7 +30,11 @@ def retry_command(place: Place, *, task_ids: tuple[str, ...], resume: bool) -> N
     problems = []
     for task_id in dict.fromkeys(task_ids):
         try:
-            ask_to_retry(place.workspace, place.find(task_id), resume=resume)
+            there = place.of(task_id)
+            if isinstance(there, MirrorPlace):
+                click.echo(f"{task_id}: {_ask(there, task_id, resume=resume)}")
+                continue
+            ask_to_retry(there.workspace, there.find(task_id), resume=resume)
         except RequestError as error:
             problems.append(InputError(str(error)))
         except InputError as error:
@@ -39,3 +45,16 @@ def retry_command(place: Place, *, task_ids: tuple[str, ...], resume: bool) -> N
         problem.show()
     if problems:
         raise failed()
+
+
+def _ask(place: MirrorPlace, task_id: str, *, resume: bool) -> str:
+    from spool.results import digest_of_result  # noqa: PLC0415
+
+    view = place.find(task_id)
+    if view.place != "results" or not view.path.is_dir():
+        raise InputError(f"{task_id} has no result here that could be run again: it is {view.state}")
+    if resume and (view.result is None or view.result.tool_session_id is None):
+        raise InputError(f"{task_id} has no conversation to go on with: retry it without --resume")
+    # the result that is meant is named, so that no repetition of this request runs the task twice
+    do = "resume-conversation" if resume else "retry"
+    return place.ask(do, task_id=task_id, sha256=digest_of_result(view.path))

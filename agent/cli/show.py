@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agent.cli.command import command
+from agent.cli.hosts import hosts_option
 from agent.cli.ids import id_argument
 from agent.cli.place import InputError, Place, json_option, pass_place, print_json, unknown
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 @command("show")
 @id_argument("tasks", "held", "sessions", "results")
+@hosts_option("--all-hosts", "--all")
 @json_option
 @pass_place
 def show_command(place: Place, *, task_id: str, as_json: bool) -> None:
@@ -35,6 +37,7 @@ def show_command(place: Place, *, task_id: str, as_json: bool) -> None:
     from agent.inspect.documents import document, of_task  # noqa: PLC0415 - `--help` needs none of it
 
     try:
+        place = place.of(task_id)
         view = place.find(task_id)
     except InputError:
         refusal = _refusal(place.workspace, task_id)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from agent.cli.command import command
+from agent.cli.hosts import MirrorPlace, host_option
 from agent.cli.params import task_fields, task_options
 from agent.cli.place import InputError, Place, json_option, pass_place, print_json
 
@@ -48,6 +49,7 @@ class Draft:
     "--attach", "-a", multiple=True, type=click.Path(exists=True, path_type=Path),
     help="A file or folder that travels with the task; repeatable.",
 )  # fmt: skip
+@host_option
 @click.option("--wait", is_flag=True, help="Wait until all are over; 0 only when all succeeded.")
 @click.option("--dry-run", is_flag=True, help="Drop nothing: print what would run, where, with what.")
 @json_option
@@ -75,11 +77,15 @@ def submit_command(
       aispool submit -t crush -c analyze-project -p project_path=~/src/app --priority high
       aispool submit -t gemini -p prompt='Sum this up' --attach report.pdf --depends-on ID
       aispool submit task.json --dry-run
+      aispool submit --host gpu-box task.json
+      aispool submit --host any -t shell -c make --label gpu
     """
     if bool(files) == bool(task_fields(options)):
         raise click.UsageError("give either files (- is stdin), or --tool with --command or --param")
     if attach and len(files) > 1:
         raise click.UsageError("--attach goes with one task, not with several files")
+    if dry_run and place.host is not None:
+        raise click.UsageError("--dry-run says what would run here; what a host would do, it says itself")
     drafts = _drafts(place, files, options, attach)
     if dry_run:
         from agent.cli.dry_run import print_dry_run  # noqa: PLC0415 - only where it is used
@@ -150,6 +156,8 @@ def _draft(place: Place, checks: Checks, text: tuple[str, str, bytes], attached:
     if isinstance(parsed, Refusal):
         return parsed
     task, warnings = parsed
+    if isinstance(place, MirrorPlace):
+        return Draft(source, stem, content, task_id, task, warnings)  # its tools and folders are the host's
     files = place.workspace.sessions / task_id / "files" if attached else None
     refused = checks.check(task, files)
     return refused or Draft(source, stem, content, task_id, task, warnings)
@@ -191,7 +199,9 @@ def _drop(place: Place, drafts: list[Draft], attach: tuple[Path, ...], *, wait: 
             click.echo(draft.task_id)
     if as_json and not wait:
         print_json(document(place.workspace, submitted=submitted))
-    if not any_alive(place.workspace):
+    if isinstance(place, MirrorPlace):
+        place.warn()
+    elif not any_alive(place.workspace):
         click.echo("aispool: no agent works here now: `aispool agent` starts one", err=True)
     if wait:
         from agent.cli.wait import wait_for  # noqa: PLC0415

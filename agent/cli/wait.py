@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from agent.cli.command import command
+from agent.cli.hosts import hosts_option
 from agent.cli.ids import ids_argument
 from agent.cli.place import Place, failed, json_option, pass_place, print_json, unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from spool.view import View
     from spool.workspace import Workspace
@@ -26,6 +27,7 @@ LOOK_EVERYWHERE_S: Final = 2.0
 
 @command("wait")
 @ids_argument("tasks", "held", "sessions", "results")
+@hosts_option("--all-hosts", "--all")
 @click.option(
     "--timeout", "timeout_s", type=click.FloatRange(min=0), metavar="S", help="Give up after so long."
 )
@@ -45,12 +47,13 @@ def wait_command(place: Place, *, task_ids: tuple[str, ...], timeout_s: float | 
 
 @dataclass(slots=True)
 class Watched:
-    """One task as it was last seen."""
+    """One task as it was last seen; `workspace` is where, when that is another one."""
 
     task_id: str
     view: View | None = None
     looked_at_s: float = -LOOK_EVERYWHERE_S
     verdict: str | None = None
+    workspace: Workspace | None = None
 
     @property
     def succeeded(self) -> bool:
@@ -65,10 +68,11 @@ class Watched:
 
 @dataclass(slots=True)
 class Watch:
-    """All tasks that are waited for."""
+    """All tasks that are waited for; `elsewhere` are the workspaces to which they may go."""
 
     workspace: Workspace
     tasks: list[Watched]
+    elsewhere: Sequence[Workspace] = ()
     over: list[Watched] = field(default_factory=list)
 
     @property
@@ -90,20 +94,32 @@ class Watch:
     def _look_at(self, task: Watched, now_s: float) -> None:
         from spool import view  # noqa: PLC0415 - `--help` needs none of it
 
-        results = self.workspace.results / task.task_id
+        workspace = task.workspace or self.workspace
+        results = workspace.results / task.task_id
         wanted_again = (results / "retry").exists()
-        seen = view.session(self.workspace.sessions / task.task_id)
+        seen = view.session(workspace.sessions / task.task_id)
         if seen is None and not wanted_again:
-            seen = view.result(self.workspace, task.task_id)
+            seen = view.result(workspace, task.task_id)
         if seen is None and now_s - task.looked_at_s >= LOOK_EVERYWHERE_S:
             task.looked_at_s = now_s
-            seen = view.find(self.workspace, task.task_id)
+            seen = view.find(workspace, task.task_id) or self._elsewhere(task)
             if seen is None:
                 self._gone(task)
                 return
         task.view = seen or task.view
         if seen is not None and seen.state.is_over and not (results / "retry").exists():
             task.verdict = str(seen.state)
+
+    def _elsewhere(self, task: Watched) -> View | None:
+        """Look for a task that went from where it was to a host of the fleet."""
+        from spool import view  # noqa: PLC0415
+
+        for workspace in self.elsewhere:
+            seen = view.find(workspace, task.task_id)
+            if seen is not None:
+                task.workspace = workspace
+                return seen
+        return None
 
     def _gone(self, task: Watched) -> None:
         if task.view is None:
@@ -114,7 +130,8 @@ class Watch:
         from spool.names import error_name  # noqa: PLC0415
 
         assert task.view is not None
-        return (self.workspace.rejected / error_name(task.view.name)).exists()
+        workspace = task.workspace or self.workspace
+        return (workspace.rejected / error_name(task.view.name)).exists()
 
 
 def wait_for(place: Place, task_ids: list[str], *, timeout_s: float | None, as_json: bool) -> None:
@@ -123,7 +140,7 @@ def wait_for(place: Place, task_ids: list[str], *, timeout_s: float | None, as_j
     Raises:
         click.exceptions.Exit: with 1, when not all succeeded in time.
     """
-    watch = Watch(place.workspace, [Watched(task_id) for task_id in task_ids])
+    watch = Watch(place.workspace, [Watched(task_id) for task_id in task_ids], place.elsewhere())
     give_up_s = None if timeout_s is None else time.monotonic() + timeout_s
     if sys.stdout.isatty() and not as_json:
         from agent.cli.live import live_table  # noqa: PLC0415 - rich is for terminals

@@ -179,6 +179,19 @@ def run(
             return call.ended(*why)
 
 
+def on_terminal(argv: Sequence[str]) -> int:
+    """Run a program that has our terminal, and return its exit status.
+
+    Raises:
+        CallError: the program is not installed.
+    """
+    try:
+        sh.Command(program(argv[0]))(*argv[1:], _fg=True, _env=environment())
+    except sh.ErrorReturnCode as error:
+        return int(error.exit_code)
+    return 0
+
+
 def _why_end(call: _Call, watching: Watching, silent_s: float, silence_s: float) -> tuple[int, str] | None:
     if watching.stop.is_set():
         return STOPPED, "stopped"
