@@ -134,9 +134,9 @@ def _show(waiting: Sequence[CommandRecord]) -> None:
 
 
 def exact(text: str) -> str:
-    r"""Return a command so that every byte of it can be seen: in quotes with escapes where it is not plain."""
+    """Return a command so that every byte of it can be seen: quoted and escaped where it is not plain."""
     plain = text.isprintable() and text.isascii() and not text.startswith(" ") and not text.endswith(" ")
-    return text if plain else f"{ascii(text)}  (escaped)"
+    return text if plain else f"{text!a}  (escaped)"
 
 
 def _say(session: Path, one: CommandRecord, *, approved: bool) -> str:
@@ -161,7 +161,5 @@ def _print_json(
 ) -> None:
     from agent.inspect.documents import document  # noqa: PLC0415
 
-    rows: list[dict[str, Any]] = [
-        one.model_dump(mode="json") | {"word": said.get(one.number)} for one in waiting
-    ]
+    rows = [one.model_dump(mode="json") | {"word": said.get(one.number)} for one in waiting]
     print_json(document(workspace, task_id=task_id, commands=rows))
