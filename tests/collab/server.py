@@ -47,7 +47,7 @@ _calls = _load(Path(__file__).with_name("calls.py"))
 Call: Any = _calls.Call
 MODELS = {
     "openai": ["qwen3-max", "qwen3-coder-plus", "gpt-5", "llama-3.3-70b"],
-    "anthropic": ["claude-opus-4-6", "claude-haiku-4-5"],
+    "anthropic": ["claude-opus-4-6", "claude-sonnet-4-6", "claude-haiku-4-5"],
     "gemini": ["gemini-2.5-flash", "gemini-2.5-pro"],
 }
 

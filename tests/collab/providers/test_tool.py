@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -145,11 +146,13 @@ def test_a_tool_that_takes_too_long_is_ended(thinker: Any) -> None:
     """The task is cancelled, and how far it came is said."""
     (thinker.folder / "slow").touch()
     thinker.start()
+    # the time is up as soon as the tool runs, however slow this machine is
+    one = replace(tool_of(thinker.ws), clock=lambda: 1e9 if asked(thinker) else 0.0)
     with pytest.raises(ProviderError, match="took too long and is cancelled; it was running") as caught:
-        tool_of(thinker.ws).complete(question(key="r.a", timeout_s=3.0))
+        one.complete(question(key="r.a"))
     assert caught.value.kind == "timeout"
     (task_id,) = asked(thinker)
-    assert thinker.result(task_id)["state"] in {"cancelled", "timed_out"}
+    assert thinker.result(task_id)["state"] == "cancelled"
 
 
 def test_without_an_agent_the_task_is_taken_back(thinker: Any) -> None:
