@@ -45,6 +45,17 @@ def is_held(path: Path) -> bool:
     return False
 
 
+def identity_of(path: Path) -> int | None:
+    """Return the number of a lock's file, by which it is known again after a reboot; None when there is none.
+
+    Not its device: that one's number is another after a reboot.
+    """
+    try:
+        return path.lstat().st_ino
+    except FileNotFoundError:
+        return None
+
+
 def file_system_of(path: Path) -> str:
     """Return the type of the file system that holds the path (proc(5), mountinfo)."""
     resolved = path.resolve()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from agent.proctree import start_ticks
 from agent.tools.executable import find_program, service_path
 from spool.enrol import enrolment_of, is_enrolled, marked
+from spool.locks import agent_lock_path, identity_of
 from spool.records import DamagedError, Record, Utc
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Beat(Record):
     started_at: Utc
     version: str
     slots: int
+    lock: int | None = None
     state: str
     disk_error: str | None = None
     running: int = 0
@@ -85,6 +87,7 @@ class Heart:
             started_at=self._started_at,
             version=version("aispool"),
             slots=site.config.slots,
+            lock=identity_of(agent_lock_path(site.workspace, site.name)),
             state=state,
             disk_error=disk_error,
             running=work.running,

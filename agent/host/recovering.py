@@ -2,7 +2,8 @@
 
 Another agent is dead when it worked on this machine and its lock is free, or when a person says so with
 a file named `dead` in its folder. Age never decides. While we take over we hold its lock, so that it
-cannot come back in the middle.
+cannot come back in the middle. A lock outside of the workspace must be the very file that it held: two
+containers of one machine, which share a network home, do not see each other's.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from agent.host.trouble import is_everybodys
 from spool.attempt import attempts_of
 from spool.claim import Claim, claims_of, is_over, take_over, was_over
 from spool.files import move
-from spool.locks import NameTakenError, take_agent_lock
+from spool.locks import NameTakenError, agent_lock_path, identity_of, take_agent_lock
 from spool.names import is_task_id
 from spool.records import DamagedError, Intent, State, Status
 from spool.results import RESULT, STATUS, move_finished, read_task
@@ -80,8 +81,14 @@ def is_dead(site: Site, folder: Path) -> bool:
         beat = read_beat(folder)
     except DamagedError:
         return False
-    # without a beat it died before its first claim: there is nothing to take over but what a command left
-    return beat is None or beat.boot_id == site.boot or beat.host == site.host
+    lock = agent_lock_path(site.workspace, folder.name.removeprefix(AGENT_PREFIX))
+    is_ours_to_see = lock.parent == folder or identity_of(lock) is not None
+    if beat is None:
+        # it died before its first claim: there is nothing to take over but what a command left
+        return is_ours_to_see
+    if lock.parent != folder and beat.lock is not None:
+        is_ours_to_see = identity_of(lock) == beat.lock
+    return is_ours_to_see and (beat.boot_id == site.boot or beat.host == site.host)
 
 
 def open_session(site: Site, folder: Path) -> Session | None:
