@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from agent import log
 from agent.host.budgets import Budgets
 from agent.host.claiming import CANCELLED, end_unstarted, proceed, refuse, take, take_and_end
+from agent.host.following import end_by_dependency, ended_by_dependency, unmet_dependency
 from agent.host.launching import prepare, start
 from agent.host.limiting import limits_of
 from agent.host.observing import observe
@@ -19,6 +20,7 @@ from agent.host.runners import Busy
 from agent.host.schedule import Refuse, Settle
 from agent.host.settling import result_of, settle
 from agent.host.trouble import is_everybodys
+from agent.host.waiting import WITH_CLUSTER
 from spool.attempt import Phase
 from spool.claim import TASK, Claim, reclaim_result
 from spool.known import state_on_disk
@@ -187,7 +189,8 @@ class Board:
         """Return the state of a task that has a session or a result."""
         session = self.sessions.get(task_id)
         if session is not None:
-            return session.state.value
+            with_cluster = session.on_cluster and session.state in {State.QUEUED, State.RUNNING}
+            return WITH_CLUSTER if with_cluster and session.launched_s is not None else session.state.value
         if (self._site.workspace.sessions / task_id).exists():
             return State.RUNNING.value  # of another agent
         return state_on_disk(self._site.workspace, task_id)
@@ -240,7 +243,7 @@ class Board:
         elif phase is Phase.EMPTY:
             self._wait_for_turn(session)
         elif phase is Phase.INTENDED:
-            self._start(session)
+            self._start_again(session)
         elif session.state is State.WAITING_INPUT and before is not State.WAITING_INPUT:
             self._outbox.add("on-waiting", (session.folder / "status.json").read_bytes())
 
@@ -255,6 +258,18 @@ class Board:
             self._finish(session, result_of(self._site, session, State.FAILED, refusal.sentence()))
             return
         self._start(session, is_new=session.attempt is not None and session.attempt.number == 1)
+
+    def _start_again(self, session: Session) -> None:
+        """Start a prepared attempt that did not begin, once what it was handed over behind has succeeded."""
+        unmet = unmet_dependency(self._site, session)
+        if unmet is None:
+            if session.on_cluster and session.state is not State.DEFERRED:
+                log.warning("wrapper did not come", task_id=session.task_id, what=session.reason)
+            self._start(session)
+        elif unmet.state is None:
+            session.change(self._site, State.QUEUED, unmet.words)
+        elif end_by_dependency(self._site, session, unmet.words):
+            self._settle(session)
 
     def _start(self, session: Session, *, is_new: bool = False) -> None:
         """Start a prepared attempt; those for a cluster together, once the pass is over."""
@@ -272,10 +287,14 @@ class Board:
         if prepared:
             start(self._site, [session for session, _ in prepared.values()])
         for session, is_new in prepared.values():
+            self._index.touch(session.task_id)
             if is_new:
                 self._outbox.add("on-start", (session.folder / "status.json").read_bytes())
 
     def _settle(self, session: Session) -> None:
+        if (words := ended_by_dependency(session)) is not None:
+            self._finish(session, result_of(self._site, session, State.DEPENDENCY_FAILED, words))
+            return
         judged = {record.number for record in session.records}
         number = session.attempt.number if session.attempt is not None else 0
         if session.state is State.DEFERRED and not session.cancelled and number in judged:

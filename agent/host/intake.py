@@ -75,6 +75,7 @@ class Dropped:
             held=self.held,
             labels=task.labels,
             on_cluster=self.on_cluster,
+            follows_on_cluster=self.on_cluster and not task.inputs,
         )
 
 

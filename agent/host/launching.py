@@ -23,6 +23,7 @@ from agent.tools.batches import put_away, write_calls
 from spool.attempt import attempts_of, next_attempt
 from spool.claim import FILES, TASK
 from spool.files import make_folder, move, put, read_regular
+from spool.known import state_on_disk
 from spool.records import Intent, Result, State
 from spool.refusal import Refusal
 from spool.results import RESULT, wanted_conversation
@@ -169,7 +170,9 @@ def _wish(site: Site, session: Session) -> Start:
     argv = (sys.executable, "-I", "-S", str(WRAPPER), str(session.attempt.folder))
     time_s = session.intent.timeout_s + session.intent.grace_s + site.config.slurm.spare_s
     resources = site.config.slurm.resources(session.task.resources)
-    return Start(session.task_id, argv, site.workspace.root, time_s, resources)
+    needs = session.task.dependencies if session.on_cluster else ()
+    after = tuple(n for n in needs if state_on_disk(site.workspace, n) != State.SUCCEEDED)
+    return Start(session.task_id, argv, site.workspace.root, time_s, resources, after)
 
 
 def _say_started(site: Site, session: Session, error: LaunchError | None) -> None:

@@ -73,11 +73,8 @@ def _is_to_come(site: Site, session: Session) -> bool:
     if outlook.may_run:
         session.change(site, State.QUEUED, outlook.words)
         return True
-    if not launch_is_due(site, session):
-        return True  # no sooner, or a node that takes no job would get the same one again and again
-    if session.state is not State.DEFERRED:
-        log.warning("wrapper did not come", task_id=session.task_id, what=outlook.words)
-    return False
+    # no sooner, or a node that takes no job would get the same one again and again
+    return not launch_is_due(site, session)
 
 
 def _gone(site: Site, session: Session, attempt: Attempt) -> Phase:
@@ -138,7 +135,7 @@ def _lost(site: Site, session: Session, attempt: Attempt, why: str | None) -> Ph
     if why is None:
         rebooted = started is not None and started.boot_id != site.boot
         why = "the machine went down while it ran" if rebooted else "its wrapper was killed while it ran"
-    return _record(site, attempt, "lost", f"{why}; nobody saw how it ended", started)
+    return record_end(site, attempt, "lost", f"{why}; nobody saw how it ended", started)
 
 
 def _tree(site: Site, attempt: Attempt, started: Started | None) -> Tree:
@@ -152,7 +149,7 @@ def _tree(site: Site, attempt: Attempt, started: Started | None) -> Tree:
 
 
 def _cancel_unstarted(site: Site, session: Session, attempt: Attempt) -> Phase:
-    phase = _record(site, attempt, "cancel", None, None)
+    phase = record_end(site, attempt, "cancel", None, None)
     if phase is Phase.ENDED and session.on_cluster:
         try:
             launcher_of(site, session).end(session.task_id)
@@ -161,7 +158,7 @@ def _cancel_unstarted(site: Site, session: Session, attempt: Attempt) -> Phase:
     return phase
 
 
-def _record(site: Site, attempt: Attempt, by: str, error: str | None, started: Started | None) -> Phase:
+def record_end(site: Site, attempt: Attempt, by: str, error: str | None, started: Started | None) -> Phase:
     """Write `exit` in the wrapper's place, under its lock: a wrapper that still comes then refuses."""
     with _wrapper_lock(attempt) as held:
         if not held:

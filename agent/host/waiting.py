@@ -18,6 +18,9 @@ FAILED_STATES = frozenset({"failed", "timed_out", "cancelled", "lost", "dependen
 CYCLE_IDS_SHOWN = 100
 _DEPENDENCIES_SHOWN = 3
 
+WITH_CLUSTER = "with the cluster"
+"""What is known of a task that a cluster has: another task of it may be handed over behind it."""
+
 StateOf = Callable[[str], str | None]
 """The state of a task by its id; None when no such task is known."""
 
@@ -42,7 +45,8 @@ class Waiting:
 
     ``on_cluster`` is set when a cluster runs it, whose room is not this agent's. ``retrying`` is set for the
     next attempt of a task that has started before: it waits for its time and for room only, being past its
-    dependencies and its ``expires_at``.
+    dependencies and its ``expires_at``. ``follows_on_cluster`` is set when the cluster itself may hold it
+    back until others there are over.
     """
 
     task_id: str
@@ -59,6 +63,7 @@ class Waiting:
     held: bool = False
     retrying: bool = False
     on_cluster: bool = False
+    follows_on_cluster: bool = False
 
     @property
     def lane(self) -> Lane:
@@ -69,6 +74,10 @@ class Waiting:
     def order_key(self) -> float:
         """Its place in line, smallest first; equal places go by id."""
         return self.submitted_at_s - self.priority * AGEING_S_PER_POINT
+
+    def is_met_by(self, state: str | None) -> bool:
+        """Whether a dependency in this state keeps it no longer."""
+        return state == "succeeded" or (self.follows_on_cluster and state == WITH_CLUSTER)
 
     def waited_s(self, now_s: float) -> float:
         """Seconds since it could first have started, so far as its own times say."""
@@ -137,7 +146,7 @@ def standing(task: Waiting, now_s: float, state_of: StateOf) -> Settle | Wait | 
         if state in FAILED_STATES:
             reason = f"dependency {dependency} did not succeed: {state}"
             return Settle(task.task_id, "dependency_failed", reason)
-        if state != "succeeded":
+        if not task.is_met_by(state):
             missing.append((dependency, state))
     if missing:
         return Wait(task.task_id, "blocked", f"blocked: {_missing_words(missing)}")

@@ -195,4 +195,4 @@ def _edges(task: Waiting) -> tuple[str, ...]:
 
 def _is_blocked(task: Waiting, known: StateOf) -> bool:
     """Last dependency first: they mostly succeed in order, so the first look mostly tells."""
-    return any(known(dependency) != "succeeded" for dependency in reversed(task.dependencies))
+    return any(not task.is_met_by(known(dependency)) for dependency in reversed(task.dependencies))

@@ -32,6 +32,7 @@ class Start:
     Args:
         argv: what runs in it, byte for byte and without a shell.
         time_s: after so long whoever lends the machine may end it.
+        after: ids of tasks that must have succeeded; only a launcher with a queue of its own is given any.
     """
 
     task_id: str
@@ -39,6 +40,7 @@ class Start:
     cwd: Path
     time_s: float | None = None
     resources: Resources | None = None
+    after: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -303,3 +303,46 @@ def test_what_is_asked_for_reaches_slurm(host: Host, slurm: Cluster) -> None:
     assert said == "urgent|3|64M|fast|5:00"
     host.open_gate("open")
     assert host.result("t")["state"] == "succeeded"
+
+
+def test_dependencies_are_handed_over_and_judged_here(host: Host, slurm: Cluster) -> None:
+    """A chain is in Slurm's queue at once; each begins when the one before has succeeded."""
+    host.start()
+    host.drop("a", "gate", "open")
+    host.wait_for_run("a")
+    host.drop("b", dependencies=["a"])
+    host.drop("c", dependencies=["b"])
+    host.wait(lambda: len(jobs(slurm)) == 3, "all three are with Slurm")
+    host.wait(lambda: "(Dependency)" in (host.status("c") or {}).get("reason", ""), "Slurm holds c back")
+    host.open_gate("open")
+    assert set(host.results("a", "b", "c", limit_s=60).values()) == {"succeeded"}
+    assert host.ledger() == ["a 001", "b 001", "c 001"]
+
+
+def test_what_slurm_takes_for_success_is_not_enough(host: Host, slurm: Cluster) -> None:
+    """Slurm sees that a job is over; whether the task succeeded is judged by what its tool said."""
+    host.start()
+    host.shell("a", f"until [ -e {host.folder}/open ]; do sleep 0.05; done; exit 3")
+    host.wait_for_state("a", "running")
+    host.drop("b", dependencies=["a"])
+    host.drop("c", dependencies=["b"])
+    host.wait(lambda: len(jobs(slurm)) == 3, "all three are with Slurm")
+    host.open_gate("open")
+    assert host.results("a", "b", "c", limit_s=60) == {
+        "a": "failed",
+        "b": "dependency_failed",
+        "c": "dependency_failed",
+    }
+    assert "dependency a did not succeed: failed" in host.result("b")["reason"]
+    assert host.ledger() == []
+
+
+def test_one_that_follows_waits_for_the_retry(host: Host, slurm: Cluster) -> None:
+    """The first attempt's job is over without a verdict: the next one's counts."""
+    host.start()
+    policy = {"max_retries": 1, "backoff": "fixed", "initial_delay_s": 3}
+    host.drop("a", "fail", "1", retry_policy=policy)
+    host.drop("b", dependencies=["a"])
+    assert host.results("a", "b", limit_s=90) == {"a": "succeeded", "b": "succeeded"}
+    assert host.ledger() == ["a 001", "a 002", "b 001"]
+    assert not [job for job in jobs(slurm) if job[1] == "PENDING"]

@@ -34,12 +34,14 @@ class Element:
         session: its name.
         argv: what it runs, byte for byte.
         socket: of its tmux server, on the node.
+        after: ids of tasks that must have succeeded.
     """
 
     session: str
     argv: tuple[str, ...]
     cwd: str
     socket: str
+    after: tuple[str, ...] = ()
 
     def line(self) -> str:
         """Write it as a line; what is not ASCII is escaped, so that any byte of an argument survives."""
@@ -48,6 +50,7 @@ class Element:
             "argv": list(self.argv),
             "cwd": self.cwd,
             "socket": self.socket,
+            "after": list(self.after),
         }
         return json.dumps(fields)
 

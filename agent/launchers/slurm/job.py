@@ -26,6 +26,8 @@ from typing import Any
 SERVER_S = 10.0
 CALL_S = 20.0
 NOT_FOUND = 127
+VERDICT_S = 120.0
+VERDICT_TICK_S = 0.2
 
 
 class Ending:
@@ -65,6 +67,8 @@ def main(arguments: list[str]) -> int:
     if element is None:
         print(f"aispool: {batch} has no such element any more", file=sys.stderr)  # noqa: T201 - the job's output
         return NOT_FOUND
+    if not have_succeeded(batch.parent.parent / "results", element["after"], ending):
+        return 0
     os.chdir(element["cwd"])
     server = start_server(element["socket"], str(batch.parent.parent / "configs" / "tmux.conf"))
     if server is None:
@@ -77,6 +81,34 @@ def main(arguments: list[str]) -> int:
         server.wait()
         Path(element["socket"]).unlink(missing_ok=True)
     return 0
+
+
+def have_succeeded(results: Path, task_ids: list[str], ending: Ending) -> bool:
+    """Wait for the verdicts on the tasks that this one needs, and tell whether all have succeeded.
+
+    Slurm knows only that their jobs are over. The agent judges them, a moment later; when it does not, this
+    job makes room, and the agent submits the task again.
+    """
+    give_up_s = time.monotonic() + VERDICT_S
+    for task_id in task_ids:
+        while (state := state_of(results / task_id / "result.json")) is None:
+            if ending.asked or time.monotonic() > give_up_s:
+                print(f"aispool: nobody has judged {task_id} yet", file=sys.stderr)  # noqa: T201
+                return False
+            time.sleep(VERDICT_TICK_S)  # a shared file system tells no other machine of its changes
+        if state != "succeeded":
+            print(f"aispool: {task_id} did not succeed: {state}", file=sys.stderr)  # noqa: T201
+            return False
+    return True
+
+
+def state_of(result: Path) -> str | None:
+    """Return how a task ended; None while it has no result."""
+    try:
+        found: dict[str, Any] = json.loads(result.read_text())
+    except FileNotFoundError:
+        return None
+    return str(found["state"])
 
 
 def read_element(batch: Path, index: int) -> dict[str, Any] | None:

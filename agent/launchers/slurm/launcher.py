@@ -26,7 +26,7 @@ from agent.launchers.slurm.controller import Controller, expect, unavailable
 from spool.names import new_ulid
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from agent.launchers.slurm.jobs import Job
     from spool.task import Resources
@@ -137,7 +137,7 @@ class SlurmLauncher:
             elif not start.cwd.is_dir():
                 errors[start.task_id] = LaunchError(f"{start.cwd} is not a folder here: make it")
             else:
-                kinds.setdefault(_options(start), []).append(start)
+                kinds.setdefault(_options(start) + self._dependencies(start, present), []).append(start)
         self._controller.forget_batches(present.values())
         for options, alike in kinds.items():
             for some in (alike[at : at + MOST_ELEMENTS] for at in range(0, len(alike), MOST_ELEMENTS)):
@@ -147,11 +147,18 @@ class SlurmLauncher:
                     errors.update(dict.fromkeys((start.task_id for start in some), error))
         return errors
 
+    def _dependencies(self, start: Start, present: Mapping[str, Job]) -> tuple[str, ...]:
+        """Let Slurm hold a job back while those that it needs are there; job.py looks how they ended."""
+        jobs = (present.get(self.session_name(task_id)) for task_id in start.after)
+        numbers = [job.address for job in jobs if job is not None and not _is_gone(job)]
+        return (f"--dependency=afterany:{':'.join(numbers)}",) if numbers else ()
+
     def _submit(self, options: tuple[str, ...], starts: Sequence[Start]) -> None:
         name = new_ulid()
         elements = [
             batch.Element(
-                self.session_name(start.task_id), start.argv, str(start.cwd), self._socket(name, index)
+                *(self.session_name(start.task_id), start.argv, str(start.cwd)),
+                *(self._socket(name, index), start.after),
             )
             for index, start in enumerate(starts)
         ]
