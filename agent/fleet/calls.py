@@ -133,7 +133,12 @@ QUIET_S: Final = 5.0
 
 
 def run(
-    argv: Sequence[str], silence_s: float, watching: Watching | None = None, given: bytes | None = None
+    argv: Sequence[str],
+    silence_s: float,
+    watching: Watching | None = None,
+    given: bytes | None = None,
+    *,
+    leaves_a_daemon: bool = False,
 ) -> Ended:
     """Run a program to its end, whatever its status.
 
@@ -143,6 +148,7 @@ def run(
             long in all.
         watching: who looks on.
         given: its standard input; nothing when left out.
+        leaves_a_daemon: what it says is not read: its end would not be seen before the daemon's.
 
     Raises:
         CallError: the program is not installed.
@@ -154,8 +160,8 @@ def run(
         _bg=True,
         _bg_exc=False,
         _in=given if given is not None else b"",
-        _out=call.out,
-        _err=call.err,
+        _out=os.devnull if leaves_a_daemon else call.out,
+        _err=os.devnull if leaves_a_daemon else call.err,
         _out_bufsize=0,
         _err_bufsize=0,
         _encoding=BYTES,
@@ -244,7 +250,7 @@ def connect(link: Link, watching: Watching | None = None) -> Ended:
         disconnect([link])
     log = link.socket.with_suffix(".log")
     log.unlink(missing_ok=True)
-    ended = run(ssh.master(link, log), ssh.CONNECT_TIMEOUT_S + GRACE_S, watching)
+    ended = run(ssh.master(link, log), ssh.CONNECT_TIMEOUT_S + GRACE_S, watching, leaves_a_daemon=True)
     with suppress(FileNotFoundError):
         text = log.read_bytes()[:MAX_ERROR_BYTES].decode(errors="replace")
         ended = Ended(ended.code, b"", f"{text}\n{ended.err}".strip())
