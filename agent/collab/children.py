@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from spool.files import fsync_folder, make_folder, put_new, read_regular
 from spool.known import place_of
-from spool.names import FILES_SUFFIX, TASK_SUFFIX, error_name, new_ulid
+from spool.names import FILES_SUFFIX, TASK_SUFFIX, error_name, is_task_id, new_ulid
 from spool.records import DamagedError, Result
 from spool.results import read_result
 from spool.strictjson import StrictJSONError, parse_object
@@ -56,7 +56,7 @@ def spool_of(workspace: Workspace, host: str | None) -> Workspace:
     if host is None:
         return workspace
     spool = Workspace(workspace.root / "fleet" / host)
-    if "/" in host or not spool.tasks.is_dir():
+    if not is_task_id(host) or not spool.tasks.is_dir():
         raise ChildError(
             f"there is no host {host} here ({spool.tasks} is missing): `aispool fleet add` makes one known, "
             "`aispool fleet list` shows them"

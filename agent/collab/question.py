@@ -9,6 +9,7 @@ from agent.collab.language import detect
 from agent.collab.records import QuestionRecord, TaskType
 from agent.collab.rules import normal
 from agent.collab.rules import type_of as guessed_type
+from spool.names import is_task_id
 from spool.records import DamagedError
 from spool.results import read_task
 
@@ -88,7 +89,7 @@ def _text(given: Mapping[str, Any], name: str) -> str | None:
 def _asked(workspace: Workspace, of: str, text: str) -> str:
     """Return what the reviewed task was asked: a review is written in its language."""
     try:
-        task = read_task(workspace.results / of)
+        task = read_task(workspace.results / of) if is_task_id(of) else None
     except (DamagedError, OSError):
         return text
     if task is None:

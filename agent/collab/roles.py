@@ -26,7 +26,7 @@ from pydantic import (
     model_validator,
 )
 
-from agent.collab.records import KEY, Question
+from agent.collab.records import KEY, Question, RoleName
 from agent.config import ConfigError, config_error, merged, read_toml
 from agent.tools import template
 
@@ -259,10 +259,10 @@ class Roles(BaseModel):
     """Everything of roles.toml; `providers` and `learning` are checked where they are used."""
 
     model_config = _STRICT
-    roles: dict[StrictStr, RoleDefinition]
-    domains: dict[StrictStr, DomainDefinition] = Field(default_factory=dict)
+    roles: dict[RoleName, RoleDefinition]
+    domains: dict[RoleName, DomainDefinition] = Field(default_factory=dict)
     types: dict[StrictStr, TypeDefinition]
-    evidence: dict[StrictStr, EvidenceDefinition] = Field(default_factory=dict)
+    evidence: dict[RoleName, EvidenceDefinition] = Field(default_factory=dict)
     rules: dict[StrictStr, RuleDefinition] = Field(default_factory=dict)
     prompts: Prompts
     limits: Limits = Limits()

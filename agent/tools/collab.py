@@ -58,7 +58,7 @@ def read(said: Said) -> Report:
         # a kill of ours is named by whoever reads this; any other is an interruption
         why = "it was interrupted, and goes on where its steps end"
         return Report(Outcome.LOST, why, usage=usage, can_resume=True)
-    text = text_of(said.stdout).strip()
+    text = "" if said.interactive else text_of(said.stdout).strip()
     if said.exit_code == 0:
         return Report(Outcome.SUCCESS, "it succeeded", text=text, usage=usage)
     ends = list(FAILED.finditer(stderr))
