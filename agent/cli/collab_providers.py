@@ -66,7 +66,7 @@ def _document(found: Found) -> dict[str, Any]:
 
 def _lines(found: list[Found], *, show_all: bool) -> Iterator[str]:
     from agent.cli.table import rows  # noqa: PLC0415
-    from agent.sanitize import plain  # noqa: PLC0415
+    from agent.sanitize import one_line  # noqa: PLC0415
 
     shown = [one for one in found if show_all or one.state not in {"no key", "absent"}]
     head = ("PROVIDER", "STATE", "FAMILY", "MODEL", "KEY FROM", "WHERE")
@@ -78,6 +78,6 @@ def _lines(found: list[Found], *, show_all: bool) -> Iterator[str]:
         yield from rows(head, body)
     for one in shown:
         if one.problem:
-            yield f"{one.name}: {plain(one.problem).removeprefix(f'{one.name}: ')}"
+            yield f"{one.name}: {one_line(one.problem).removeprefix(f'{one.name}: ')}"
     if hidden := [one.name for one in found if one not in shown]:
         yield f"without a key, or not on this machine: {', '.join(hidden)} (--all shows why)"

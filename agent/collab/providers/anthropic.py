@@ -6,7 +6,16 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from agent.collab.providers.schemas import instruction, name_of, wire_schema
-from agent.collab.providers.wire import Ask, Spoken, count, nothing, pick, refused, system_of
+from agent.collab.providers.wire import (
+    Ask,
+    SaidNothingError,
+    Spoken,
+    count,
+    nothing,
+    pick,
+    refused,
+    system_of,
+)
 from spool.records import Usage
 
 if TYPE_CHECKING:
@@ -55,23 +64,21 @@ def spoken(document: Mapping[str, Any]) -> Spoken:
     text = _text_of(content if isinstance(content, list) else [])
     if reason == "refusal":
         raise refused("stop_reason refusal")
-    if not text.strip():
-        raise nothing(f"no text, stop_reason {reason}")
-    usage = pick(document, "usage")
+    used = pick(document, "usage")
     given = [
-        count(pick(usage, name))
+        count(pick(used, name))
         for name in ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
     ]
-    model = document.get("model")
-    return Spoken(
-        text=text,
-        model=model if isinstance(model, str) else None,
-        usage=Usage(
-            input_tokens=None if given[0] is None else sum(number or 0 for number in given),
-            output_tokens=count(pick(usage, "output_tokens")),
-        ),
-        cut=reason == "max_tokens",
+    usage = Usage(
+        input_tokens=None if given[0] is None else sum(number or 0 for number in given),
+        output_tokens=count(pick(used, "output_tokens")),
     )
+    if not text.strip():
+        if reason == "max_tokens":
+            raise SaidNothingError(usage)
+        raise nothing(f"no text, stop_reason {reason}")
+    model = document.get("model")
+    return Spoken(text, model if isinstance(model, str) else None, usage, cut=reason == "max_tokens")
 
 
 def _text_of(blocks: list[Any]) -> str:

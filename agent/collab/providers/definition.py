@@ -118,6 +118,7 @@ class ProviderDefinition(BaseModel):
         timeout_s: of one call; two minutes unless set, and half an hour for a tool.
         proxy: instead of the one in the environment.
         headers: sent with each request; no secrets.
+        body: laid into each request, for what only this provider knows.
         prices: by model, or `default`.
         tool: for `tool`: its name in the tool registry.
         host: for `tool`: a host of the collector, or `any`; this workspace when unset.
@@ -146,6 +147,7 @@ class ProviderDefinition(BaseModel):
     timeout_s: Duration | None = None
     proxy: Url | None = None
     headers: dict[StrictStr, StrictStr] = Field(default_factory=dict)
+    body: dict[StrictStr, Any] = Field(default_factory=dict)
     prices: dict[StrictStr, Price] = Field(default_factory=dict)
     tool: Name | None = None
     host: Name | None = None
@@ -186,9 +188,18 @@ class ProviderDefinition(BaseModel):
             raise ValueError(f"nobody says where {self.name} is: set {self.base_url_env}")
         return self.base_url
 
-    def cost_usd(self, model: str, input_tokens: int | None, output_tokens: int | None) -> float | None:
-        """Return what a call costs; None when the price or the tokens are not known."""
-        price = self.prices.get(model, self.prices.get("default"))
+    def cost_usd(
+        self, models: tuple[str, ...], input_tokens: int | None, output_tokens: int | None
+    ) -> float | None:
+        """Return what a call costs; None when the price or the tokens are not known.
+
+        Args:
+            models: names of the one that answered; the first that has a price counts.
+            input_tokens: of the question.
+            output_tokens: of the answer.
+        """
+        names = (*models, "default")
+        price = next((self.prices[name] for name in names if name in self.prices), None)
         if price is None or input_tokens is None or output_tokens is None:
             return None
         return (input_tokens * price.input + output_tokens * price.output) / 1e6

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from agent.collab.providers.schemas import instruction, name_of, wire_schema
-from agent.collab.providers.wire import Ask, Spoken, count, nothing, pick, refused, system_of
+from agent.collab.providers.wire import (
+    Ask,
+    SaidNothingError,
+    Spoken,
+    count,
+    nothing,
+    pick,
+    refused,
+    system_of,
+)
 from spool.records import Usage
 
 if TYPE_CHECKING:
@@ -84,22 +93,20 @@ def spoken(document: Mapping[str, Any]) -> Spoken:
     reason = pick(candidate, "finishReason")
     parts = pick(candidate, "content", "parts")
     text = _text_of(parts if isinstance(parts, list) else [])
+    used = pick(document, "usageMetadata")
+    made = [count(pick(used, name)) for name in ("candidatesTokenCount", "thoughtsTokenCount")]
+    usage = Usage(
+        input_tokens=count(pick(used, "promptTokenCount")),
+        output_tokens=None if made == [None, None] else sum(number or 0 for number in made),
+    )
     if not text.strip():
         if reason in _BLOCKED:
             raise refused(str(reason))
+        if reason == "MAX_TOKENS":
+            raise SaidNothingError(usage)
         raise nothing(f"no text, finishReason {reason}")
-    usage = pick(document, "usageMetadata")
-    made = [count(pick(usage, name)) for name in ("candidatesTokenCount", "thoughtsTokenCount")]
     model = document.get("modelVersion")
-    return Spoken(
-        text=text,
-        model=model if isinstance(model, str) else None,
-        usage=Usage(
-            input_tokens=count(pick(usage, "promptTokenCount")),
-            output_tokens=None if made[0] is None else made[0] + (made[1] or 0),
-        ),
-        cut=reason == "MAX_TOKENS",
-    )
+    return Spoken(text, model if isinstance(model, str) else None, usage, cut=reason == "MAX_TOKENS")
 
 
 def _text_of(parts: list[Any]) -> str:

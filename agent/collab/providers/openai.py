@@ -6,7 +6,16 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from agent.collab.providers.schemas import instruction, name_of, wire_schema
-from agent.collab.providers.wire import Ask, Spoken, count, nothing, pick, refused, system_of
+from agent.collab.providers.wire import (
+    Ask,
+    SaidNothingError,
+    Spoken,
+    count,
+    nothing,
+    pick,
+    refused,
+    system_of,
+)
 from spool.records import Usage
 
 if TYPE_CHECKING:
@@ -72,18 +81,16 @@ def spoken(document: Mapping[str, Any]) -> Spoken:
     text = pick(message, "tool_calls", 0, "function", "arguments") or _text_of(message.get("content"))
     if reason == "content_filter" and not text:
         raise refused("a content filter")
-    if not isinstance(text, str) or not text.strip():
-        raise nothing(f"no text, finish_reason {reason}")
-    usage = pick(document, "usage")
-    return Spoken(
-        text=text,
-        model=document.get("model") if isinstance(document.get("model"), str) else None,
-        usage=Usage(
-            input_tokens=count(pick(usage, "prompt_tokens")),
-            output_tokens=count(pick(usage, "completion_tokens")),
-        ),
-        cut=reason == "length",
+    used = pick(document, "usage")
+    usage = Usage(
+        input_tokens=count(pick(used, "prompt_tokens")), output_tokens=count(pick(used, "completion_tokens"))
     )
+    if not isinstance(text, str) or not text.strip():
+        if reason == "length":
+            raise SaidNothingError(usage)
+        raise nothing(f"no text, finish_reason {reason}")
+    model = document.get("model")
+    return Spoken(text, model if isinstance(model, str) else None, usage, cut=reason == "length")
 
 
 def _text_of(content: Any) -> str:

@@ -1,8 +1,4 @@
-"""A model behind HTTP: one wire format, some keys, and what this model has shown not to take.
-
-Some models refuse a temperature, the older name of the limit of tokens, or a way to demand a shape, all with
-400. Such a request is sent again without it, and the provider remembers.
-"""
+"""A model behind HTTP: one wire format, some keys, and what each model has shown not to take."""
 
 from __future__ import annotations
 
@@ -14,35 +10,25 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from agent.collab.credentials import hidden
 from agent.collab.providers import anthropic, gemini, openai
 from agent.collab.providers.base import ProviderError, Reply, Request
+from agent.collab.providers.concessions import MOST_CONCESSIONS, Concessions, ask_of
 from agent.collab.providers.families import family_of
-from agent.collab.providers.schemas import WEAKER
-from agent.collab.providers.wire import Ask, Wire
+from agent.collab.providers.wire import SaidNothingError, Spoken, Wire
+from agent.config import merged
 from spool.records import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from agent.collab.providers.definition import ProviderDefinition, SchemaMode
+    from agent.collab.providers.definition import ProviderDefinition
     from agent.collab.providers.http import Http
     from agent.collab.providers.keys import Keys
 
 T = TypeVar("T")
 
 WIRES: Final[dict[str, Wire]] = {"openai": openai, "gemini": gemini, "anthropic": anthropic}
-MOST_CONCESSIONS: Final = 4
 LISTING_TIMEOUT_S: Final = 20.0
 _SHOWN_MODELS: Final = 12
 _NO_CHAT: Final = re.compile(r"embed|rerank|whisper|tts|speech|moderation|dall-e|imagen|veo", re.IGNORECASE)
-_ABOUT_SHAPES: Final = ("response_format", "schema", "json", "tool", "function", "structured", "mimetype")
-
-
-@dataclass(slots=True)
-class _Concessions:
-    """What one model has refused so far."""
-
-    without_temperature: bool = False
-    newer_limit: bool = False
-    mode: SchemaMode | None = None
 
 
 @dataclass(slots=True)
@@ -53,7 +39,7 @@ class RemoteProvider:
     http: Http
     keys: Keys
     clock: Callable[[], float] = time.monotonic
-    _learned: dict[str, _Concessions] = field(default_factory=dict)
+    _conceded: dict[str, Concessions] = field(default_factory=dict)
     _default: str | None = None
 
     @property
@@ -82,25 +68,10 @@ class RemoteProvider:
             ProviderError: it did not.
         """
         begun_s = self.clock()
-        wire = WIRES[self.definition.kind]
         model = request.model or self.default_model()
-        timeout_s = request.timeout_s or self.definition.call_timeout_s
-        learned = self._learned.setdefault(model, _Concessions())
-        for left in reversed(range(MOST_CONCESSIONS + 1)):
-            ask = self._ask(request, model, learned)
-            try:
-                spoken = self._exchange(*wire.call(ask), timeout_s, wire.spoken)
-                break
-            except ProviderError as error:
-                if error.kind == "unknown_model":
-                    raise self._unknown(model, error) from None
-                if error.kind != "bad_request" or not left or not _concede(learned, ask, error.message):
-                    raise
-        else:
-            raise AssertionError
+        spoken, used = self._spoken(request, model)
         answered = spoken.model or model
-        used = spoken.usage
-        cost_usd = self.definition.cost_usd(answered, used.input_tokens, used.output_tokens)
+        cost_usd = self.definition.cost_usd((answered, model), used.input_tokens, used.output_tokens)
         return Reply(
             text=spoken.text,
             provider=self.name,
@@ -110,6 +81,27 @@ class RemoteProvider:
             duration_s=self.clock() - begun_s,
             cut=spoken.cut,
         )
+
+    def _spoken(self, request: Request, model: str) -> tuple[Spoken, Usage]:
+        """Ask, and ask again without what the model refuses; return its answer, and what all of it used."""
+        wire = WIRES[self.definition.kind]
+        timeout_s = request.timeout_s or self.definition.call_timeout_s
+        conceded = self._conceded.setdefault(model, Concessions())
+        used = Usage(input_tokens=0, output_tokens=0)
+        for left in reversed(range(MOST_CONCESSIONS + 1)):
+            ask = ask_of(request, model, self.definition, conceded)
+            path, body = wire.call(ask)
+            try:
+                spoken = self._exchange(path, merged(body, self.definition.body), timeout_s, wire.spoken)
+            except ProviderError as error:
+                if error.kind == "unknown_model":
+                    raise self._unknown(model, error) from None
+                if not left or not conceded.concede(ask, error):
+                    raise
+                used = _sum(used, error.usage) if isinstance(error, SaidNothingError) else used
+            else:
+                return spoken, _sum(used, spoken.usage)
+        raise AssertionError
 
     def default_model(self) -> str:
         """Return the model that is asked when nobody names one: the definition's, else the first listed.
@@ -129,18 +121,6 @@ class RemoteProvider:
                 )
             self._default = found
         return self._default
-
-    def _ask(self, request: Request, model: str, learned: _Concessions) -> Ask:
-        tempered = self.definition.takes_temperature and not learned.without_temperature
-        return Ask(
-            messages=request.messages,
-            model=model,
-            temperature=request.temperature if tempered else None,
-            max_tokens=request.max_tokens or self.definition.max_tokens,
-            schema=request.schema,
-            mode=learned.mode or self.definition.schema_mode,
-            newer_limit=learned.newer_limit,
-        )
 
     def _exchange(
         self,
@@ -167,6 +147,8 @@ class RemoteProvider:
             raise
         try:
             return read(document)
+        except SaidNothingError as error:
+            raise SaidNothingError(error.usage, self.name) from None
         except ProviderError as error:
             raise ProviderError(error.kind, f"{self.name}: {hidden(error.message, secrets)}") from None
 
@@ -197,15 +179,8 @@ def is_listed(model: str, listed: tuple[str, ...]) -> bool:
     return any(dated.fullmatch(name) for name in listed)
 
 
-def _concede(learned: _Concessions, ask: Ask, message: str) -> bool:
-    """Take out of the next request what the message complains about; False when that is nothing of ours."""
-    said = message.lower()
-    if "max_completion_tokens" in said and ask.max_tokens is not None and not ask.newer_limit:
-        learned.newer_limit = True
-    elif "temperature" in said and ask.temperature is not None:
-        learned.without_temperature = True
-    elif ask.schema and ask.mode in WEAKER and any(word in said for word in _ABOUT_SHAPES):
-        learned.mode = WEAKER[ask.mode]
-    else:
-        return False
-    return True
+def _sum(one: Usage, other: Usage) -> Usage:
+    """Add up tokens; what one of them does not say is not known of the sum."""
+    pairs = ((one.input_tokens, other.input_tokens), (one.output_tokens, other.output_tokens))
+    given, made = (None if a is None or b is None else a + b for a, b in pairs)
+    return Usage(input_tokens=given, output_tokens=made)

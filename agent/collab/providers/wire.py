@@ -98,6 +98,14 @@ def nothing(what: str) -> ProviderError:
     return ProviderError("server", f"it answered without an answer: {what}")
 
 
+class SaidNothingError(ProviderError):
+    """Its tokens ended before it said anything: models that think spend theirs on that first."""
+
+    def __init__(self, usage: Usage, name: str = "it") -> None:
+        what = f"{name}: the tokens ended before it said anything: give the role more max_tokens"
+        super().__init__("invalid_answer", what, usage=usage)
+
+
 def refused(why: str) -> ProviderError:
     """Return the error for a model that declined."""
     return ProviderError("refused", f"it declined to answer ({why}): ask in other words, or another provider")

@@ -202,6 +202,50 @@ def test_an_answer_that_was_cut_is_known_as_cut(
     assert (reply.text, reply.cut, reply.usage.input_tokens) == ("half", True, None)
 
 
+SILENT = {
+    "openai": {
+        "choices": [{"message": {"content": ""}, "finish_reason": "length"}],
+        "usage": {"prompt_tokens": 5, "completion_tokens": 50},
+    },
+    "anthropic": {
+        "content": [],
+        "stop_reason": "max_tokens",
+        "usage": {"input_tokens": 5, "output_tokens": 50},
+    },
+    "gemini": {
+        "candidates": [{"content": {}, "finishReason": "MAX_TOKENS"}],
+        "usageMetadata": {"promptTokenCount": 5, "thoughtsTokenCount": 50},
+    },
+}
+
+
+def test_a_model_that_thinks_all_its_tokens_away_is_given_more(
+    server: Any, provider: Callable[..., Any], ask: Any, fault: Any, wire: str
+) -> None:
+    """Once, by much; what the first try used is counted."""
+    silent = fault(status=200, body=json.dumps(SILENT[wire]).encode())
+    server.rule = lambda call: silent if (call.max_tokens or 0) < 200 else "well"
+    reply = provider(wire).complete(ask(max_tokens=50))
+    assert (reply.text, reply.usage.input_tokens, reply.usage.output_tokens) == ("well", 16, 57)
+    assert [call.max_tokens for call in server.calls] == [50, 200]
+    server.rule = silent
+    with pytest.raises(ProviderError, match="p: the tokens ended before it said anything") as caught:
+        provider(wire).complete(ask(max_tokens=50))
+    assert (caught.value.kind, len(server.calls)) == ("invalid_answer", 4)
+
+
+def test_what_only_this_provider_knows(
+    server: Any, provider: Callable[..., Any], ask: Any, wire: str
+) -> None:
+    """Laid into each request, table by table."""
+    body = {"enable_thinking": False, "generationConfig": {"thinkingConfig": {"thinkingBudget": 0}}}
+    provider(wire, body=body).complete(ask(temperature=0.5))
+    (call,) = server.calls
+    assert call.body["enable_thinking"] is False
+    assert call.body["generationConfig"]["thinkingConfig"] == {"thinkingBudget": 0}
+    assert call.temperature == 0.5
+
+
 def test_thoughts_are_not_the_answer(server: Any, provider: Callable[..., Any], ask: Any, fault: Any) -> None:
     """Gemini may send both."""
     parts = [{"text": "hm, let me see", "thought": True}, {"text": "Yes."}]
