@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from agent.collab.policy.paths import Where, is_kind
+from agent.collab.policy.paths import Where, arg_is, is_kind
 from agent.collab.policy.rating import Operation
 from agent.collab.policy.words import HOLE, Arg
 
@@ -67,7 +67,7 @@ class Notes:
             self.add(program, "network", arg.text)
         elif HOLE in arg.text or (self.where.lost and not arg.text.startswith("/")):
             self.opaque("it reads a file that nobody knows", program)
-        elif is_kind(paths, "secret", arg.text, self.where):
+        elif arg_is(paths, "secret", arg, self.where):
             self.add(program, "secret", arg.text)
         else:
             self.add(program, "read", arg.text)
@@ -75,16 +75,23 @@ class Notes:
     def writes(self, arg: Arg, program: str) -> None:
         """Take note of a file that is written."""
         paths, text = self.policy.paths, arg.text
-        if arg.known and is_kind(paths, "sinks", text, Where()):
+        if arg.known and arg_is(paths, "sinks", arg, Where()):
             return
         if text.startswith(_NETWORK):
             self.add(program, "exfiltrate", text)
-        elif is_kind(paths, "devices", text, self.where):
+        elif HOLE not in text and arg_is(paths, "devices", arg, self.where):
             self.add(program, "wipe", text)
-        elif is_kind(paths, "persist", text, self.where):
+        elif arg_is(paths, "persist", arg, self.where):
             self.add(program, "persist", text)
         else:
             self.add(program, "write", text)
+
+    def is_vital(self, arg: Arg) -> bool:
+        """Tell whether without this and all below it a machine or a person's work is gone."""
+        paths = self.policy.paths
+        if arg.text in paths.vital_words:
+            return not arg.below
+        return HOLE not in arg.text and arg_is(paths, "vital", arg, self.where)
 
     def known(self, program: str, effect: Effect, args: Sequence[Arg], why: str | None = None) -> None:
         """Take note of what a program does whose arguments are not looked at closely."""
@@ -100,18 +107,18 @@ class Notes:
         else:
             self.add(program, effect, targets[0].text if targets else "", why)
         for arg in targets:
-            if effect != "delete" and is_kind(self.policy.paths, "secret", arg.text, self.where):
+            if effect != "delete" and arg_is(self.policy.paths, "secret", arg, self.where):
                 self.add(program, "secret", arg.text)
         if effect in {"write", "delete"} and not targets:
             self.add(program, effect)
 
     def _worse(self, effect: Effect, arg: Arg, args: Sequence[Arg]) -> Effect:
         paths = self.policy.paths
-        if is_kind(paths, "devices", arg.text, self.where):
+        if HOLE not in arg.text and arg_is(paths, "devices", arg, self.where):
             return "wipe"
         recursive = any(_RECURSIVE.fullmatch(a.text) for a in args)
-        if effect == "delete" and recursive and is_kind(paths, "vital", arg.text, self.where):
+        if effect == "delete" and recursive and self.is_vital(arg):
             return "wipe"
-        if effect == "write" and is_kind(paths, "persist", arg.text, self.where):
+        if effect == "write" and arg_is(paths, "persist", arg, self.where):
             return "persist"
         return effect

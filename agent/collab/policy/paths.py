@@ -16,6 +16,7 @@ from agent.collab.policy.words import HOLE
 
 if TYPE_CHECKING:
     from agent.collab.policy.rules import Paths
+    from agent.collab.policy.words import Arg
 
 Kind = Literal["secret", "secret_trees", "persist", "devices", "sinks", "vital"]
 
@@ -25,6 +26,7 @@ _SELF: Final = re.compile(
     r"^/proc/(?:self|thread-self|\d+|[*?\[\0][^/]*)/(?:root|cwd|task/[^/]+/root)(?=/|$)"
 )
 _ROOT_HOME: Final = re.compile(r"^/(?:root|home/[^/]+)(?=/|$)")
+_WILD: Final = re.compile(r"[*?\[]")
 _BARE: Final = re.compile(r"[*?.\0]*")
 MOST_BASES: Final = 16
 
@@ -67,8 +69,16 @@ def _normalised(path: str) -> str:
     return re.sub(r"^~[\w-]+(?=/|$)", "~", path)
 
 
+def arg_is(paths: Paths, kind: Kind, arg: Arg, where: Where) -> bool:
+    """Tell whether an argument is, or could be, a path of a kind; a star in quotes is no wildcard."""
+    if "://" in arg.text and not arg.text.startswith("file:"):
+        return False
+    text = arg.text if arg.glob or arg.below else _WILD.sub("\ufffd", arg.text)
+    return is_kind(paths, kind, text, where)
+
+
 def is_kind(paths: Paths, kind: Kind, path: str, where: Where) -> bool:
-    """Tell whether a path is, or could be, one of a kind."""
+    """Tell whether a path, perhaps with wildcards, is or could be one of a kind."""
     patterns: tuple[str, ...] = getattr(paths, kind)
     for spelling in spellings(path, where):
         if any(may_match(spelling, pattern) for pattern in patterns):

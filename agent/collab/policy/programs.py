@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from agent.collab.policy import awk, sed
 from agent.collab.policy.arguments import Parsed, parse
 from agent.collab.policy.network import plain_host, plain_url
-from agent.collab.policy.paths import Where, is_kind
+from agent.collab.policy.paths import Where, arg_is, is_kind
 from agent.collab.policy.words import HOLE, Arg
 
 if TYPE_CHECKING:
@@ -162,8 +162,8 @@ class _Operands:
             self.add("")
         elif HOLE in arg.text or (self.where.lost and not arg.text.startswith(("/", "~"))):
             self.add(arg.text, "opaque", "prints a file that nobody knows")
-        elif is_kind(paths, "secret", arg.text, self.where) or (
-            below and is_kind(paths, "secret_trees", arg.text, self.where)
+        elif arg_is(paths, "secret", arg, self.where) or (
+            below and arg_is(paths, "secret_trees", arg, self.where)
         ):
             self.add(arg.text, "secret")
         else:

@@ -48,13 +48,14 @@ def rate(command: str, policy: Policy, *, role: str = "executor", host: str | No
     if _leaks(operations):
         operations.append(Operation("", "exfiltrate"))
     decision: Decision = "allow"
-    reasons = []
+    reasons: list[tuple[Decision, str]] = []
     for operation in operations:
         decided = policy.decides(operation.effect, role, host)
         if decided != "allow" and operation not in resolved.exempted:
             decision = stricter(decision, decided)
-            reasons.append(_reason(operation, resolved.why.get(operation), decided))
-    return Rating(decision, tuple(operations), tuple(dict.fromkeys(reasons)))
+            reasons.append((decided, _reason(operation, resolved.why.get(operation), decided)))
+    reasons.sort(key=lambda reason: reason[0] != decision)  # the strictest first, else in their order
+    return Rating(decision, tuple(operations), tuple(dict.fromkeys(text for _, text in reasons)))
 
 
 def _leaks(operations: list[Operation]) -> bool:
@@ -64,7 +65,7 @@ def _leaks(operations: list[Operation]) -> bool:
 
 
 def _reason(operation: Operation, why: str | None, decided: Decision) -> str:
-    who = operation.program or "it"
     what = why or _MEANING[operation.effect]
+    who = operation.program or ("" if why else "it")
     target = f" ({operation.target})" if operation.target and not why else ""
-    return f"{decided}: {who} {what}{target}".replace("\0", "…")
+    return " ".join(f"{decided}: {who} {what}{target}".replace("\0", "…").split())

@@ -142,6 +142,7 @@ class Paths(BaseModel):
     devices: tuple[StrictStr, ...] = ()
     sinks: tuple[StrictStr, ...] = ()
     vital: tuple[StrictStr, ...] = ()
+    vital_words: tuple[StrictStr, ...] = ()
 
 
 class Names(BaseModel):

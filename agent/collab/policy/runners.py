@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from agent.collab.policy import find
 from agent.collab.policy.arguments import Parsed, parse
-from agent.collab.policy.paths import is_kind
 from agent.collab.policy.words import HOLE, Arg
 
 if TYPE_CHECKING:
@@ -57,8 +56,8 @@ def _find(resolver: Resolver, call: Call) -> None:
         if effect == "write":
             resolver.writes(Arg(target), call.program)
         else:
-            vital = is_kind(resolver.policy.paths, "vital", target, resolver.where)
-            resolver.add(call.program, "wipe" if vital else effect, target)
+            wipes = resolver.is_vital(Arg(target, below=bool(search.names)))
+            resolver.add(call.program, "wipe" if wipes else effect, target)
     for command in search.runs:
         resolver.command(find.filled(command, search.found()), depth=call.depth + 1)
 
