@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from agent.config import ConfigError, config_error, read_toml
-from agent.fleet.layout import ANY
+from agent.fleet.layout import ANY, Fleet
 from agent.quantities import Count, Name, Slots  # noqa: TC001 - pydantic reads them
 from spool.files import put, read_regular
 from spool.names import is_task_id
@@ -155,7 +155,7 @@ def parse_target(text: str, **more: Any) -> Host:
 
 
 def add(workspace: Workspace, host: Host) -> None:
-    """Add a host at the end of hosts.toml.
+    """Add a host at the end of hosts.toml, and make the folders into which people drop.
 
     Raises:
         ConfigError: there is one of this name, or the files cannot be used.
@@ -170,6 +170,8 @@ def add(workspace: Workspace, host: Host) -> None:
         before = read_regular(file).decode()
     except FileNotFoundError:
         before = ""
+    for name in (ANY, host.name):
+        Fleet(workspace).mirror(name).make()
     put(file, (before.rstrip("\n") + "\n\n" if before.strip() else "").encode() + _block(host).encode())
 
 
