@@ -16,6 +16,7 @@ from agent import audit
 from agent.collab import evidence, question, run
 from agent.collab.asking import Run
 from agent.collab.children import ChildError
+from agent.collab.commands import ChangedError
 from agent.collab.credentials import CredentialError
 from agent.collab.progress import Progress
 from agent.collab.providers.registry import open_providers
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from spool.task import AcceptedTask
 
 FOLDER: Final = "collab"
+PATIENCE: Final = 0.9
+"""Share of the task's waiting_timeout after which what nobody approved counts as declined."""
 OF_A_ROUND: Final = (
     *(STEPS, evidence.FOLDER, "commands.json", "commands", JSON, MARKDOWN, REMEMBERED, question.FILE),
 )
@@ -62,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _give_up("question", str(error))
     except (ConfigError, CredentialError, WorkspaceError) as error:
         return _give_up("configuration", str(error))
-    except DamagedError as error:
+    except (ChangedError, DamagedError) as error:
         return _give_up("damaged", str(error))
 
 
@@ -90,7 +93,17 @@ def _run(paths: Sequence[Path]) -> int:
             roles=roles,
             now=utc_now,
         )
-        one = Run(site, asked, roles, providers, steps, progress, task.approval == "read-only")
+        one = Run(
+            site=site,
+            question=asked,
+            roles=roles,
+            providers=providers,
+            steps=steps,
+            progress=progress,
+            read_only=task.approval == "read-only",
+            marker=Path(os.environ["AISPOOL_WAITING"]) if os.environ.get("AISPOOL_WAITING") else None,
+            patience_s=task.waiting_timeout * PATIENCE,
+        )
         report = run.answer(begin(one, [*_task_files(session), *paths]))
     sys.stdout.write((steps.collab / MARKDOWN).read_text())
     sys.stdout.flush()

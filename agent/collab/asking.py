@@ -17,6 +17,7 @@ from spool.records import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from pydantic import BaseModel
 
@@ -38,6 +39,8 @@ class Run:
     Args:
         site: where it collects evidence; also its clock, its id and its folder.
         read_only: nothing that is proposed is run.
+        marker: the file that says that a person is waited for; None when nobody could see it.
+        patience_s: so long a person is waited for.
     """
 
     site: Site
@@ -47,6 +50,8 @@ class Run:
     steps: Steps
     progress: Progress
     read_only: bool = False
+    marker: Path | None = None
+    patience_s: float = 0.0
 
     @property
     def domain(self) -> DomainDefinition | None:

@@ -113,10 +113,10 @@ def _commands(report: Report, say: dict[str, str]) -> Iterator[str]:
         return
     for row in report.commands:
         yield from _command(row, say)
-    asking = [str(row.number) for row in report.commands if row.decision == "ask" and row.taken_out is None]
+    asking = any(row.decision == "ask" and row.taken_out is None for row in report.commands)
     if asking and not report.executed:
         yield ""
-        yield say["approve"].format(task_id=report.task_id, numbers=",".join(asking))
+        yield say["approve"].format(task_id=report.task_id)
 
 
 def _command(row: CommandRow, say: dict[str, str]) -> Iterator[str]:

@@ -71,6 +71,8 @@ class Report(Record):
         degraded: what is missing, in sentences in the question's language.
         executed: what was run, in sentences.
         side_effects: the validator's checks after it.
+        checks_after_passed: whether every check that the executor proposed for afterwards ended with 0; None
+            when none was run.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -93,6 +95,7 @@ class Report(Record):
     commands: tuple[CommandRow, ...] = ()
     executed: tuple[str, ...] = ()
     side_effects: tuple[Check, ...] = ()
+    checks_after_passed: bool | None = None
     evidence: tuple[str, ...] = ()
     evidence_missing: dict[str, str]
     cites: tuple[str, ...] = ()

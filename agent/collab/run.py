@@ -19,7 +19,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from agent import audit
-from agent.collab import evidence, labels, memory, prompts, reporting, tally
+from agent.collab import (
+    afterwards,
+    commands,
+    evidence,
+    feedback,
+    labels,
+    memory,
+    prompts,
+    reporting,
+    tally,
+)
 from agent.collab.answering import VALIDATION, collect_answers, validate
 from agent.collab.children import ChildError, drop_once, spool_of
 from agent.collab.integrating import integrate
@@ -99,6 +109,7 @@ def answer(work: Work) -> Report:
     run.progress.doing("validating")
     spoken = validate(run, planned.plan, spoken, shown)
     proposed = number_all(spoken, work.policy, site.place)
+    frozen = commands.freeze(site, site.collab.parent, proposed, work.policy)
     run.progress.doing("integrating")
     scores = tally.tally(run, planned.plan, spoken, proposed, texts, labels.calibrator(site.workspace))
     tally.write(run, scores, (PLAN, *(f"2-{s.role}" for s in spoken), *(VALIDATION + s.role for s in spoken)))
@@ -106,7 +117,8 @@ def answer(work: Work) -> Report:
     run.progress.say(
         f"Collaborative analysis completed - Consensus: {scores.consensus}, Confidence: {scores.confidence}"
     )
-    return _finish(work, report)
+    write(site.collab, report)
+    return _finish(work, afterwards.execute(run, planned, frozen, report, work.policy, say))
 
 
 def _report(
@@ -157,6 +169,7 @@ def _finish(work: Work, report: Report) -> Report:
     write(site.collab, report)
     if report.state == "ok":
         _remember(run, report)
+        _learn(run, report)
         _send_home(run)
     audit.append(
         site.workspace,
@@ -187,6 +200,14 @@ def _remember(run: Run, report: Report) -> None:
             task_id=run.question.task_id,
         )
     RememberedRecord(id=kept.id if kept else None).write(site.collab / REMEMBERED)
+
+
+def _learn(run: Run, report: Report) -> None:
+    """Take the checks after what was run for the outcome of this run; a person's word counts more."""
+    if report.checks_after_passed is not None:
+        good = report.checks_after_passed
+        why = "the checks after the commands ended well" if good else "a check after a command failed"
+        feedback.label(run.site.workspace, report.task_id, good=good, by="check", who="collab", why=why)
 
 
 def _send_home(run: Run) -> None:
