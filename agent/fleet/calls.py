@@ -107,6 +107,10 @@ class _Call:
         self.heard_s = time.monotonic()
         self.flooded = False
 
+    def listening(self) -> dict[str, object]:
+        """Return the arguments of `sh` by which we hear what it says, as it says it."""
+        return {"_out": self.out, "_err": self.err, "_out_bufsize": 0, "_err_bufsize": 0}
+
     def out(self, text: str) -> None:
         self.heard_s = time.monotonic()
         piece = text.encode(BYTES)
@@ -155,22 +159,24 @@ def run(
     """
     watching = watching or Watching()
     call = _Call(watching)
-    running = sh.Command(program(argv[0]))(
-        *argv[1:],
-        _bg=True,
-        _bg_exc=False,
-        _in=given if given is not None else b"",
-        _out=os.devnull if leaves_a_daemon else call.out,
-        _err=os.devnull if leaves_a_daemon else call.err,
-        _out_bufsize=0,
-        _err_bufsize=0,
-        _encoding=BYTES,
-        _env=environment(LC_ALL="C"),
-        _tty_out=False,
-        _ok_code=ANY_STATUS,
-        _return_cmd=True,
-        _new_session=True,
-    )
+    with Path(os.devnull).open("wb") as nowhere:
+        running = sh.Command(program(argv[0]))(
+            *argv[1:],
+            _bg=True,
+            _bg_exc=False,
+            _in=given if given is not None else b"",
+            **({"_out": nowhere, "_err": nowhere} if leaves_a_daemon else call.listening()),
+            _encoding=BYTES,
+            _env=environment(LC_ALL="C"),
+            _tty_out=False,
+            _ok_code=ANY_STATUS,
+            _return_cmd=True,
+            _new_session=True,
+        )
+        return _to_its_end(running, call, watching, silence_s)
+
+
+def _to_its_end(running: sh.RunningCommand, call: _Call, watching: Watching, silence_s: float) -> Ended:
     told_quiet = False
     while True:
         if _has_ended(running, LOOK_S):
