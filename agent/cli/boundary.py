@@ -26,6 +26,7 @@ TOLD: Final = {
     "agent.collab.credentials": "CredentialError",
     "agent.collab.feedback": "LabelError",
     "agent.collab.learning.applying": "TuneError",
+    "agent.collab.memory": "RememberError",
     "agent.collab.providers.base": "ProviderError",
     "agent.config": "ConfigError",
     "agent.fleet.calls": "CallError",

@@ -102,10 +102,7 @@ def add_command(place: Place, *, text: str, host: str | None, domain: str | None
     """
     from agent.collab import memory  # noqa: PLC0415
 
-    try:
-        kept = memory.remember(place.workspace, text, source=getpass.getuser(), host=host, domain=domain)
-    except memory.MemoryError_ as error:
-        raise InputError(str(error)) from None
+    kept = memory.remember(place.workspace, text, source=getpass.getuser(), host=host, domain=domain)
     click.echo(kept.id)
 
 

@@ -41,7 +41,8 @@ def metrics_command(place: Place, *, since: str | None, prometheus: Path | None,
       * * * * * aispool collab metrics --prometheus /var/lib/node_exporter/aispool.prom
     """
     from agent.collab import labels  # noqa: PLC0415 - `--help` needs none of it
-    from agent.collab.metrics import exposition, figures, read_runs  # noqa: PLC0415
+    from agent.collab.metrics import document, exposition, figures, read_runs  # noqa: PLC0415
+    from agent.inspect.documents import document as frame  # noqa: PLC0415
     from agent.inspect.report import parse_since  # noqa: PLC0415
 
     try:
@@ -52,7 +53,7 @@ def metrics_command(place: Place, *, since: str | None, prometheus: Path | None,
     if prometheus is not None:
         _put_readable(prometheus, exposition(found).encode())
     if as_json:
-        _print_document(place, found)
+        print_json(frame(place.workspace, **document(found)))
     elif prometheus is None:
         for line in _lines(found):
             click.echo(line)
@@ -66,21 +67,6 @@ def _put_readable(path: Path, content: bytes) -> None:
     put(beside, content)
     beside.chmod(0o644)
     move(beside, path.absolute())
-
-
-def _print_document(place: Place, found: Figures) -> None:
-    from agent.inspect.documents import document  # noqa: PLC0415
-
-    print_json(
-        document(
-            place.workspace,
-            total=found.total.document(),
-            days=[day.document() for day in found.days],
-            players=[player.document() for player in found.players],
-            calibration=found.calibration.document(),
-            damaged=list(found.damaged),
-        )
-    )
 
 
 def _lines(found: Figures) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from agent import audit
 from agent.collab import labels, learning, memory, runs
-from agent.collab.metrics.reading import read_runs
+from agent.collab.metrics import publish, read_runs
 from agent.collab.roles import load
 from agent.config import ConfigError
 from spool.records import utc_now
@@ -104,6 +104,7 @@ def _follow(workspace: Workspace, task_id: str) -> Learned:
     """Bring in line with the label that counts now what depends on it."""
     counts = labels.read_one(workspace, task_id)
     memories = memory.settle(workspace, task_id, _outcome(counts))
+    publish(workspace)
     try:
         return Learned(counts, memories, _auto_tuned(workspace))
     except (ConfigError, learning.TuneError) as error:

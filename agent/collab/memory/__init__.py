@@ -44,8 +44,8 @@ _BLOCK: Final = (
 _Word = Annotated[StrictStr, Field(max_length=WORD_CHARS)]
 
 
-class MemoryError_(ValueError):  # noqa: N801, N818 - MemoryError is Python's
-    """Something cannot be remembered or forgotten; the message says why."""
+class RememberError(Exception):
+    """Something cannot be remembered; the message says why."""
 
 
 class Entry(Record):
@@ -101,7 +101,7 @@ def remember(
     """Keep something for later runs.
 
     Raises:
-        MemoryError_: it is empty, or too long.
+        RememberError: it is empty, or too long.
         OSError: it cannot be written.
     """
     try:
@@ -116,7 +116,7 @@ def remember(
         )
     except ValidationError as error:
         finding = error.errors(include_url=False)[0]
-        raise MemoryError_(f"this cannot be remembered: {finding['loc'][0]}: {finding['msg']}") from None
+        raise RememberError(f"this cannot be remembered: {finding['loc'][0]}: {finding['msg']}") from None
     kept = Remembered(new_ulid(), entry)
     make_folder(folder(workspace))
     put_new(folder(workspace) / (kept.id + SUFFIX), entry.encoded())

@@ -6,6 +6,17 @@ runs are read again; the file can be deleted at any time.
 
 from agent.collab.metrics.figures import Calibration, Day, Figures, Player, figures
 from agent.collab.metrics.prometheus import exposition
+from agent.collab.metrics.publishing import document, publish
 from agent.collab.metrics.reading import read_runs
 
-__all__ = ["Calibration", "Day", "Figures", "Player", "exposition", "figures", "read_runs"]
+__all__ = [
+    "Calibration",
+    "Day",
+    "Figures",
+    "Player",
+    "document",
+    "exposition",
+    "figures",
+    "publish",
+    "read_runs",
+]

@@ -197,7 +197,7 @@ def test_entries_are_data_in_a_prompt(workspace: Workspace) -> None:
 @pytest.mark.parametrize("text", ["", "   ", "\x1b[2J", "x" * 20_001])
 def test_what_cannot_be_remembered(workspace: Workspace, text: str) -> None:
     """Nothing, and more than anybody would read."""
-    with pytest.raises(memory.MemoryError_, match="cannot be remembered: text"):
+    with pytest.raises(memory.RememberError, match="cannot be remembered: text"):
         memory.remember(workspace, text, source="person")
 
 

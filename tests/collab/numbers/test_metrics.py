@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from agent.collab import feedback, labels, runs
-from agent.collab.metrics import exposition, figures, read_runs
+from agent.collab.metrics import document, exposition, figures, read_runs
 from agent.collab.metrics.figures import quantile
 from agent.collab.scores import Factors
 
@@ -160,6 +160,15 @@ def test_the_cache_can_be_deleted_or_damaged(
         database.close()
     assert measured(workspace) == before
     assert measured(workspace) == before
+
+
+def test_the_figures_lie_on_disk(workspace: Workspace, run_of: Callable[..., Path]) -> None:
+    """For whoever reads files: whole, and as they were with the last label."""
+    run_of("r1")
+    feedback.label(workspace, "r1", good=True, by="person", who="ana")
+    kept = json.loads((workspace.root / "collab/metrics.json").read_text())
+    assert (kept["total"]["runs"], kept["calibration"]["good"]) == (1, 1)
+    assert document(measured(workspace)).items() <= kept.items()
 
 
 def test_a_failed_run_has_no_scores(workspace: Workspace, run_of: Callable[..., Path]) -> None:
