@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from agent.host.site import Site
     from agent.tools.registry import Registry
 
+MOST_AT_ONCE = 500
+"""Tasks that are handed to a cluster together; a larger burst need not wait for its last."""
 BUSY_S = 10.0
 """After how long a login that was in use is asked for again."""
 
@@ -274,7 +276,7 @@ class Board:
     def _start(self, session: Session, *, is_new: bool = False) -> None:
         """Start a prepared attempt; those for a cluster together, once the pass is over."""
         self._prepared[session.task_id] = (session, is_new)
-        if not session.on_cluster:
+        if not session.on_cluster or len(self._prepared) >= MOST_AT_ONCE:
             self.start_prepared()
 
     def start_prepared(self) -> None:
