@@ -169,7 +169,7 @@ class _Reader:
                 return
             attached = self.args[self.at]
             self.at += 1
-        if attached.splits or (known and attached.text != known):
+        if attached.splits or (known and attached.text not in known.split("|")):
             self.refuse(f"{name} {attached.text}")
         self.parsed.options.append((name, attached))
 

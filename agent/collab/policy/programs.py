@@ -65,10 +65,13 @@ def judge(
         judged.refused.append(operands[-1].text)
     if spec.matches is not None:
         judged.refused.extend(arg.text for arg in operands if not re.fullmatch(spec.matches, arg.text))
+    if spec.last is not None and operands and not re.fullmatch(spec.last, operands[-1].text):
+        judged.refused.append(operands[-1].text)
     _Operands(policy, spec, where, judged).check(
         operands, tree=bool(spec.recursive and parsed.given(spec.recursive))
     )
-    _option_values(policy, parsed, where, judged)
+    if not spec.public:
+        _option_values(policy, parsed, where, judged)
     return judged
 
 

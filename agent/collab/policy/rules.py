@@ -48,7 +48,7 @@ class Program(BaseModel):
     Args:
         effect: what it does when its arguments are as below; anything else is `opaque`.
         options: the options it may be given, divided by blanks; `any` for all. `-n=` and `--lines=` take a
-            value, `-o=/dev/null` only this one, `--color?` one that must be attached.
+            value, `-o=/dev/null` or `-o=-|/dev/null` only these, `--color?` one that must be attached.
         requires: at least one of these options must be given.
         operands: what its other arguments are: `none`, `data` (text), `meta` (files of which it tells names
             and sizes), `content` (files that it prints), `tree` (folders that it prints), `host`,
@@ -58,6 +58,8 @@ class Program(BaseModel):
         matches: what each operand must look like.
         values: what the value of each option must look like.
         bundle: the first word may be options without their dash, as in `ps aux`.
+        last: what the last operand must look like.
+        public: of the files that it is given it prints nothing secret.
         grammar: arguments that follow rules of their own, which the code knows.
         first_options: options that give the pattern or program instead of the first operand.
         recursive: options with which it goes through whole folders.
@@ -78,6 +80,8 @@ class Program(BaseModel):
     first: Literal["pattern", "sed", "awk", "jq"] | None = None
     most: Annotated[StrictInt, Field(ge=0)] | None = None
     matches: Pattern | None = None
+    last: Pattern | None = None
+    public: bool = False
     values: Pattern | None = None
     bundle: bool = False
     grammar: Literal["find", "xargs", "shell", "watch", "env", "command", "ssh"] | None = None
