@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from agent.collab.providers.base import ProviderError
@@ -63,9 +63,13 @@ def _look(providers: Providers, name: str, *, ask: bool) -> Found:
             model=definition.model,
             problem=providers.missing[name],
         )
+    found = _found(ready, "ready")
     if ask and isinstance(ready.provider, RemoteProvider):
-        return _ask(ready, ready.provider)
-    return _found(ready, "ready")
+        found = _ask(ready, ready.provider)
+    left_s = providers.caller.standings[name].open_for_s()
+    if left_s > 0 and not found.problem:
+        return replace(found, problem=f"it failed several times in a row: no run asks it for {left_s:.0f} s")
+    return found
 
 
 def _ask(ready: Ready, provider: RemoteProvider) -> Found:

@@ -88,7 +88,8 @@ def failure_of(
     said = hidden(said, secrets)
     said = said if len(said) <= _SHOWN_CHARS else said[:_SHOWN_CHARS] + "…"
     remedy = f": {_REMEDIES[kind]}" if kind in _REMEDIES else ""
-    return ProviderError(kind, f"{name}: HTTP {status}: {said}{remedy}", retry_after_s=wait_s)
+    ends = f" (it ends in {wait_s:.0f} s)" if wait_s is not None and kind in {"rate_limit", "quota"} else ""
+    return ProviderError(kind, f"{name}: HTTP {status}: {said}{ends}{remedy}", retry_after_s=wait_s)
 
 
 def wait_of(headers: Mapping[str, str], now: datetime) -> float | None:

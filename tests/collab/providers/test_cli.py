@@ -12,6 +12,7 @@ import pytest
 
 from agent.cli import main
 from agent.collab.providers.definition import builtin
+from agent.collab.providers.registry import open_providers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -137,6 +138,21 @@ def test_a_refused_key_is_trouble(
     monkeypatch.setenv("QWEN_API_KEY", "q")
     out, _ = collab("providers", code=1)
     assert "\nqwen: HTTP 401: invalid api key: check its key" in out
+
+
+def test_a_provider_that_is_left_alone(
+    roles: Any, collab: Any, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After outages in a row no run asks it for a while, and that is said."""
+    roles()
+    monkeypatch.setenv("GEMINI_API_KEY", "g")
+    with open_providers(workspace) as found:
+        standing = found.caller.standings["gemini"]
+        for _ in range(5):
+            standing.begin()
+            standing.end("outage")
+    out, _ = collab("providers")
+    assert "gemini: it failed several times in a row: no run asks it for " in out
 
 
 def test_offline_asks_nobody(roles: Any, collab: Any, server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
