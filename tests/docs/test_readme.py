@@ -11,11 +11,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from sshd import Client, Sshd
 
 from agent.launchers.servers import server_pids
 from agent.launchers.tmux import socket_path
@@ -71,8 +76,8 @@ class Home:
         return list((self.workspace / "results").glob(f"{pattern}/result.json"))
 
 
-@pytest.fixture
-def home() -> Iterator[Home]:
+@contextmanager
+def home_with_agent() -> Iterator[Home]:
     with tempfile.TemporaryDirectory(prefix="aispool-") as name:
         path = Path(name)
         environment = {
@@ -92,6 +97,28 @@ def home() -> Iterator[Home]:
             assert agent.wait(30) == 0
             for pid in server_pids(socket_path(here.workspace)):
                 os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def home() -> Iterator[Home]:
+    with home_with_agent() as here:
+        yield here
+
+
+@pytest.fixture
+def gpu_box(home: Home) -> Iterator[Home]:
+    """Another machine with an agent, which ssh calls gpu-box; `home` reaches it."""
+    with home_with_agent() as there:
+        client = Client(home.path / "client")
+        server = Sshd(there.path / "sshd", client, there.environment)
+        server.start()
+        with client.config.open("a") as config:
+            config.write(f"Host gpu-box\nHostName 127.0.0.1\nPort {server.port}\n")
+        home.environment["AISPOOL_SSH_CONFIG"] = str(client.config)
+        try:
+            yield there
+        finally:
+            server.stop()
 
 
 def test_from_a_folder(home: Home) -> None:
@@ -169,3 +196,41 @@ def test_the_answers_at_night_work(home: Home) -> None:
     home.run(next(c for c in commands if "health" in c))
     home.run("touch ~/ai-workspace/sessions/n1/cancel")
     wait_for(lambda: home.results("n1"), "it is cancelled again")
+
+
+def test_a_fleet(home: Home, gpu_box: Home) -> None:
+    """Dropped for a host, dropped for any, submitted: all run there, and their results are here."""
+    # sshd begins in the home folder that the system knows, which is not the one of this test
+    home.run(f"aispool fleet add gpu-box --remote-workspace {gpu_box.workspace}")
+    (home.path / "hello.json").write_text(
+        '{"tool": "shell", "command": "echo hello $1", "parameters": {"args": ["world"]}}'
+    )
+    collector = subprocess.Popen(
+        ["aispool", "collector", "--interval", "1"], cwd=home.path, env=home.environment
+    )
+    try:
+        section = README[README.index("## A fleet") :]
+        script = BLOCK.findall(section)[1][1]
+        assert "succeeded" in home.run(script)
+        results = home.workspace / "fleet" / "gpu-box" / "results"
+        wait_for(lambda: len(list(results.glob("*/result.json"))) == 3, "all three results are here")
+    finally:
+        collector.terminate()
+        assert collector.wait(30) == 0
+    assert len(gpu_box.results("*")) == 3
+    assert home.results("*") == []
+    questions = section[section.index("| question") : section.index("A task is on its host")]
+    commands = [c.replace("HOST", "gpu-box") for c in re.findall(r"`((?:cat|aispool) [^`]*)`", questions)]
+    state = next(c for c in commands if "state.json" in c)
+    assert json.loads(home.run(state))["reachable"] is True
+    home.run(next(c for c in commands if "fleet logs" in c).replace("WARNING|ERROR", "delivered"))
+    assert "gpu-box" in home.run("aispool fleet status")
+
+
+def test_the_hosts_file_of_the_readme_is_valid(home: Home) -> None:
+    """The table for restricted keys is one that the collector takes."""
+    section = README[README.index("and in `configs/hosts.toml`") :]
+    found = BLOCK.search(section)
+    assert found is not None
+    (home.workspace / "configs" / "hosts.toml").write_text(found.group(2))
+    assert "gpu-box" in home.run("aispool fleet list")
