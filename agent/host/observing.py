@@ -80,10 +80,15 @@ def _is_to_come(site: Site, session: Session) -> bool:
 def _gone(site: Site, session: Session, attempt: Attempt) -> Phase:
     """Judge an attempt of whose wrapper no lock is seen; locks do not reach every node of a cluster."""
     outlook = _outlook(site, session)
-    if outlook is not None and outlook.may_run:
+    if outlook is None:
+        return _lost(site, session, attempt, None)
+    if outlook.may_run and not outlook.in_line:
         _running(site, session, attempt)
         return Phase.RUNNING
-    return _lost(site, session, attempt, outlook.words if outlook else None)
+    phase = _lost(site, session, attempt, f"Slurm ended it while it ran: {outlook.words}")
+    if phase is Phase.ENDED and outlook.in_line:
+        _end_job(site, session)  # put back in line, it would begin only to refuse
+    return phase
 
 
 def _outlook(site: Site, session: Session) -> Outlook | None:
@@ -151,11 +156,16 @@ def _tree(site: Site, attempt: Attempt, started: Started | None) -> Tree:
 def _cancel_unstarted(site: Site, session: Session, attempt: Attempt) -> Phase:
     phase = record_end(site, attempt, "cancel", None, None)
     if phase is Phase.ENDED and session.on_cluster:
-        try:
-            launcher_of(site, session).end(session.task_id)
-        except LaunchError as error:
-            log.warning("session not ended", task_id=session.task_id, what=str(error))
+        _end_job(site, session)
     return phase
+
+
+def _end_job(site: Site, session: Session) -> None:
+    """Cancel a job whose attempt is over; one that comes all the same refuses."""
+    try:
+        launcher_of(site, session).end(session.task_id)
+    except LaunchError as error:
+        log.warning("job not cancelled", task_id=session.task_id, what=str(error))
 
 
 def record_end(site: Site, attempt: Attempt, by: str, error: str | None, started: Started | None) -> Phase:

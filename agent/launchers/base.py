@@ -49,11 +49,13 @@ class Outlook:
 
     Args:
         may_run: it runs there, or may still begin.
+        in_line: nothing of it runs now; one that had begun was put back.
         words: for a person.
     """
 
     may_run: bool
     words: str
+    in_line: bool = False
 
 
 class Launcher(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from typing import TYPE_CHECKING, Any
@@ -239,6 +240,7 @@ def test_a_preempted_job_is_lost_by_name(host: Host, slurm: Cluster) -> None:
     assert "Slurm" in result["reason"]
 
 
+@pytest.mark.timeout(300)
 def test_slurms_own_time_limit_is_told(host: Host, slurm: Cluster) -> None:
     """Ours ends a task first; where an administrator shortens Slurm's, the result says who did it."""
     host.start()
@@ -247,10 +249,43 @@ def test_slurms_own_time_limit_is_told(host: Host, slurm: Cluster) -> None:
     (job,) = jobs(slurm)
     limit = slurm.run("squeue", "-h", "-j", job[0], "-o", "%l").strip()
     assert limit.startswith("1:0")  # an hour and what is spared for our own end
-    slurm.run("scancel", "--signal=KILL", "--full", job[0])
+    slurm.run("scontrol", "update", f"JobId={job[0]}", "TimeLimit=1")
+    result = host.result("t", 240)
+    assert result["state"] == "lost"
+    assert "Slurm ended it while it ran" in result["reason"]
+    assert "TimeLimit" in result["reason"]
+
+
+def test_a_killed_job_is_lost(host: Host, slurm: Cluster) -> None:
+    host.start()
+    host.drop("t", "hang")
+    host.wait_for_run("t")
+    slurm.run("scancel", "--signal=KILL", "--full", jobs(slurm)[0][0])
     result = host.result("t", 90)
     assert result["state"] == "lost"
     assert "Slurm" in result["reason"]
+
+
+@pytest.mark.parametrize("idempotent", [False, True])
+def test_a_node_that_dies(host: Host, slurm: Cluster, idempotent: bool) -> None:  # noqa: FBT001
+    """Slurm starts its job again elsewhere, where the attempt refuses: it is lost, and tried by our rules."""
+    host.start()
+    host.drop("t", "gate", "open", idempotent=idempotent, retry_policy={"max_retries": 1, "on": ["lost"]})
+    host.wait_for_run("t")
+    (job,) = jobs(slurm)
+    slurm.stop_node(job[2], signal.SIGKILL)
+    for pid, line in host.processes().items():
+        if "agent" not in line.split()[1:4] and "-m agent" not in line:
+            os.kill(pid, signal.SIGKILL)
+    slurm.run("scontrol", "update", f"NodeName={job[2]}", "State=DOWN", "Reason=test")
+    if idempotent:
+        host.wait_for_run("t", 2)
+        host.open_gate("open")
+    result = host.result("t", 90)
+    slurm.start_node(job[2])
+    assert result["state"] == ("succeeded" if idempotent else "lost")
+    assert result["attempts"][0]["state"] == "lost"
+    assert host.ledger() == (["t 001", "t 002"] if idempotent else ["t 001"])
 
 
 def test_our_time_limit_holds(host: Host, slurm: Cluster) -> None:

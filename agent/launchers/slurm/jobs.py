@@ -51,9 +51,14 @@ class Job:
         return self.state in OVER
 
     @property
+    def is_in_line(self) -> bool:
+        """Tell whether it waits for its start, or, put back, for its next."""
+        return self.state == "PENDING"
+
+    @property
     def is_stuck(self) -> bool:
         """Tell whether a node could not launch it: it is held until somebody releases or cancels it."""
-        return self.state == "PENDING" and self.reason.startswith(("launch failed", "JobHoldMaxRequeue"))
+        return self.is_in_line and self.reason.startswith(("launch failed", "JobHoldMaxRequeue"))
 
     @property
     def is_leaving(self) -> bool:

@@ -80,7 +80,7 @@ class SlurmLauncher:
         session = self.session_name(task_id)
         job = self._controller.known().get(session)
         if job is not None and not job.is_over:
-            return Outlook(may_run=not job.is_stuck, words=_standing(job))
+            return Outlook(may_run=not job.is_stuck, words=_standing(job), in_line=job.is_in_line)
         if self._submitted_s.get(session, -math.inf) >= self._controller.said_s:
             return Outlook(may_run=True, words="it was handed to Slurm, which has not answered since")
         if job is None:
