@@ -31,11 +31,12 @@ def read_runs(workspace: Workspace) -> list[Run]:
     with suppress(OSError):
         make_folder(place)  # where it cannot be, the runs are read each time
 
-    def read(database: sqlite3.Connection) -> list[Run]:
-        return list(_up_to_date(database, workspace))
+    def read(database: sqlite3.Connection) -> dict[str, Run]:
+        # a run that moves from sessions/ to results/ meanwhile is seen twice: the later look counts
+        return {run.task_id: run for run in _up_to_date(database, workspace)}
 
     found = Derived(place / NAME, 1, _TABLES).use(read)
-    return sorted(found, key=lambda run: run.task_id)
+    return [found[task_id] for task_id in sorted(found)]
 
 
 def _up_to_date(database: sqlite3.Connection, workspace: Workspace) -> Iterator[Run]:

@@ -162,6 +162,14 @@ def test_the_cache_can_be_deleted_or_damaged(
     assert measured(workspace) == before
 
 
+def test_a_run_on_its_way_counts_once(workspace: Workspace, run_of: Callable[..., Path]) -> None:
+    """Seen in sessions/ and, a moment later, in results/."""
+    run_of("r1", place="sessions", report=False)
+    run_of("r1", place="results")
+    for _ in range(2):
+        assert measured(workspace).total.consensus == [80.0]
+
+
 def test_the_figures_lie_on_disk(workspace: Workspace, run_of: Callable[..., Path]) -> None:
     """For whoever reads files: whole, and as they were with the last label."""
     run_of("r1")
