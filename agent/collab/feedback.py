@@ -13,7 +13,6 @@ from agent.config import ConfigError
 from spool.records import utc_now
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from datetime import datetime
 
     from agent.collab.labels import By, Label
@@ -67,24 +66,6 @@ def label(
     labels.write(workspace, made)
     audit.append(workspace, "labelled", who=who, task_id=task_id, good=good, by=by)
     return _follow(workspace, task_id)
-
-
-def label_by_checks(workspace: Workspace, task_id: str, exit_codes: Sequence[int | None]) -> Learned | None:
-    """Label a run by the checks after its commands: good when all of them ended with 0.
-
-    Args:
-        workspace: whose run.
-        task_id: the run.
-        exit_codes: of the checks; None for one that did not end by itself. Without any, nothing is said.
-
-    Raises:
-        LabelError, OSError: as for `label`.
-    """
-    if not exit_codes:
-        return None
-    good = all(code == 0 for code in exit_codes)
-    why = "checks after its commands ended with " + ", ".join(str(code) for code in exit_codes)
-    return label(workspace, task_id, good=good, by="check", who="check", why=why)
 
 
 def take_back(workspace: Workspace, task_id: str, *, who: str) -> Learned:

@@ -26,6 +26,7 @@ from agent.collab import (
     feedback,
     labels,
     memory,
+    metrics,
     prompts,
     reporting,
     tally,
@@ -181,6 +182,7 @@ def _finish(work: Work, report: Report) -> Report:
         confidence=report.confidence.percent if report.confidence else None,
         degraded=len(report.degraded),
     )
+    metrics.publish(site.workspace)
     run.progress.doing("done" if report.state == "ok" else "failed")
     return report
 

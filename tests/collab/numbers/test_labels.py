@@ -75,22 +75,6 @@ def test_a_person_may_change_their_mind(workspace: Workspace, run_of: Callable[.
         feedback.take_back(workspace, "r1", who="ana")
 
 
-@pytest.mark.parametrize(
-    ("codes", "is_good"), [([0, 0], True), ([0, 1], False), ([0, None], False), ([], None)]
-)
-def test_checks_after_a_run_label_it(
-    workspace: Workspace,
-    run_of: Callable[..., Path],
-    codes: list[int | None],
-    is_good: bool | None,  # noqa: FBT001
-) -> None:
-    """Good when all ended with 0; where none was made nothing is said."""
-    run_of("r1")
-    learned = feedback.label_by_checks(workspace, "r1", codes)
-    assert (learned is None) == (is_good is None)
-    assert counting(workspace, "r1") is is_good
-
-
 @pytest.mark.parametrize("task_id", ["r2", "../r1", "", "x" * 300])
 def test_only_runs_are_labelled(workspace: Workspace, run_of: Callable[..., Path], task_id: str) -> None:
     """A misspelt id, and one that is a path, are told; nothing is written."""

@@ -52,6 +52,8 @@ def test_the_figures_of_a_run(desk: Any, server: Any, brain: Any, validation: An
     assert found.total.consensus == [report["consensus"]["percent"]]
     assert found.total.confidence == [report["confidence"]["percent"]]
     assert 'role="executor",provider="gemini"' in exposition(found)
+    kept = json.loads((desk.workspace.root / "collab/metrics.json").read_text())
+    assert kept["total"] == found.total.document()
     over(desk, session)
     assert figures(read_runs(desk.workspace), labels.read_all(desk.workspace)) == found
 
