@@ -17,6 +17,7 @@ from spool.task import AcceptedTask
 from spool.workspace import create
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import ModuleType
 
     from spool.workspace import Workspace
@@ -43,6 +44,7 @@ class Desk:
     env: dict[str, str]
     roles: str = ""
     attempts: dict[str, int] = field(default_factory=dict)
+    processes: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def configure(self, extra: str = "") -> None:
         """Write roles.toml: the scripted providers, and what a test adds."""
@@ -55,6 +57,8 @@ class Desk:
         given = {"prompt": text, **parameters} if text else parameters
         task = AcceptedTask(
             task_id=task_id, tool="collab", command=command, parameters=given, submitted_by="a person",
+            # there is no agent here that would run what is proposed
+            approval="read-only",
             source_name=f"{task_id}.json", source_sha256="0" * 64, submitted_at=utc_now(),
         )  # fmt: skip
         folder = self.workspace.sessions / task_id
@@ -67,7 +71,7 @@ class Desk:
         number = self.attempts[session.name] = self.attempts.get(session.name, 0) + 1
         attempt = session / "attempts" / f"{number:03d}"
         make_folder(attempt)
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-P", "-m", "agent.collab", "--", *map(str, paths)],
             env={**self.env, "AISPOOL_SESSION": str(session), "AISPOOL_ATTEMPT": str(attempt)},
             stdin=subprocess.DEVNULL,
@@ -75,6 +79,15 @@ class Desk:
             stderr=subprocess.PIPE,
             text=True,
         )
+        self.processes.append(process)
+        return process
+
+    def close(self) -> None:
+        """End what still runs."""
+        for process in self.processes:
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
 
     def run(self, session: Path, *paths: Path) -> subprocess.CompletedProcess[str]:
         """Run an attempt to its end, and record that as the wrapper would."""
@@ -120,7 +133,7 @@ def answers() -> Any:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, server: Any, brain: Any) -> Desk:
+def desk(tmp_path: Path, server: Any, brain: Any) -> Iterator[Desk]:
     """A workspace whose providers qwen, gemini and anthropic are the scripted server."""
     del brain
     workspace = create(tmp_path / "ws")
@@ -140,4 +153,5 @@ def desk(tmp_path: Path, server: Any, brain: Any) -> Desk:
     )
     one = Desk(workspace, env, roles)
     one.configure()
-    return one
+    yield one
+    one.close()
