@@ -1,11 +1,12 @@
 """The small, living part of a host: one rsync a round, whose work does not grow with the past.
 
 Named folders are its sources, not the workspace: results/ alone would be walked from end to end. What was
-refused is history, too: rejected/ is only listed when its folder has changed since it was copied.
+refused is history, too: rejected/ is only listed when agent.log, which tells every refusal, has grown.
 """
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Final
 
 from agent.fleet.logs import stamp_of
@@ -14,7 +15,6 @@ from spool.files import make_folder, put
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from agent.fleet.calls import Watching
     from agent.fleet.layout import Mirror
@@ -26,7 +26,7 @@ MAX_FILE_BYTES: Final = 16 << 20
 CENTRAL_LOGS: Final = ("agent.log", "coordinator.log", "audit.jsonl")
 """Logs that every host has, whatever runs."""
 _SOURCES: Final = (
-    *("VERSION", "configs", "tasks", "sessions", "rejected", "results/.uncollected"),
+    *("VERSION", "configs", "tasks", "sessions", "results/.uncollected"),
     *(f"logs/{name}{generation}" for name in CENTRAL_LOGS for generation in ("", ".1")),
 )
 _FILTERS: Final = (
@@ -40,6 +40,7 @@ _FILTERS: Final = (
     "- /sessions/*",
     *("- /results/.uncollected/.*", "- /results/.uncollected/*/"),
 )
+_TELLS_REFUSALS: Final = "agent.log"
 _REJECTED_COPIED: Final = ".rejected"
 _EXACT: Final = (
     *("-r", "--relative", "--no-implied-dirs", "--delete", "--ignore-missing-args"),
@@ -68,28 +69,20 @@ def fetch(transfers: Transfers, mirror: Mirror, watching: Watching, more: Iterab
     more = tuple(more)
     for name in ("VERSION", "configs/enrolled.json", *more):
         (mirror.raw / name).unlink(missing_ok=True)
-    filters = [word for rule in (*_FILTERS, "- /rejected/*") for word in ("--filter", rule)]
-    # protected: the copies in rejected/ are excluded, and not deleted therefore
-    ended = transfers.fetch(
-        [f"./{name}" for name in (*_SOURCES, *more)], mirror.raw, *_EXACT, *filters, watching=watching
-    )
+    filters = [word for rule in _FILTERS for word in ("--filter", rule)]
+    # named in a list, not as arguments: rrsync of rsync 3.5 refuses an argument that is not there
+    given = b"".join(os.fsencode(name) + b"\0" for name in (*_SOURCES, *more))
+    listed = ("--files-from=-", "--from0")
+    ended = transfers.fetch(["./"], mirror.raw, *_EXACT, *listed, *filters, watching=watching, given=given)
     complaints = ended.err
-    if (stamp := _stamp(mirror.raw / "rejected")) is not None and stamp != rejected_stamp(mirror):
-        filters = [word for rule in _FILTERS for word in ("--filter", rule)]
+    stamp = repr(central_logs(mirror)[_TELLS_REFUSALS])
+    if stamp != rejected_stamp(mirror):
         ended = transfers.fetch(
-            ["./rejected"], mirror.raw, *_EXACT, *filters, "--filter", "- /rejected/*/", watching=watching
+            ["./rejected"], mirror.raw, *_EXACT, "--filter", "- /rejected/*/", watching=watching
         )
         complaints += ended.err
         put(mirror.raw / _REJECTED_COPIED, stamp.encode(), durable=False)
     return complaints
-
-
-def _stamp(folder: Path) -> str | None:
-    """Return the host's time of last change of a folder, which rsync has set on ours."""
-    try:
-        return str(folder.stat().st_mtime_ns)
-    except FileNotFoundError:
-        return None
 
 
 def rejected_stamp(mirror: Mirror) -> str | None:

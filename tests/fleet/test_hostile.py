@@ -166,9 +166,7 @@ exec /usr/bin/rsync "$@" . @EVIL@
 """
 
 
-@pytest.mark.parametrize(
-    "evil", ["/etc/./hostname", "../evil", "{home}/./evil/", "{home}/evil/./tasks/../../x"]
-)
+@pytest.mark.parametrize("evil", ["/etc/./hostname", "{home}/./evil/", "{home}/evil/./x"])
 def test_a_host_that_sends_what_was_not_asked_for(network: Network, remote: Remote, evil: str) -> None:
     """Our own rsync refuses names outside of what was asked for; nothing changes."""
     remote.wait("before")
@@ -180,7 +178,8 @@ def test_a_host_that_sends_what_was_not_asked_for(network: Network, remote: Remo
     program = remote.bin / "rsync"
     program.write_text(LIAR.replace("@EVIL@", evil.format(home=remote.home)))
     program.chmod(0o700)
-    assert not network.round() or network.state("a").problem is not None
+    assert not network.round()
+    assert "unrequested" in (network.state("a").error or "")
     seen = network.mirror("a").workspace
     assert [view.name for view in waiting(seen)] == ["before.json"]
     assert everything_outside(network, "a") == outside
