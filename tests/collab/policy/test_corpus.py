@@ -14,7 +14,7 @@ import pytest
 
 from agent.collab.policy.rate import rate
 
-EVALUATE = Path(__file__).parents[3] / "scripts" / "evaluate-policy"
+EVALUATE = Path(__file__).with_name("evaluation.py")
 CATASTROPHIC = {"wipe", "exfiltrate", "persist", "escalate"}
 HELDOUT_SHA256 = "1eaf797ff6424dbf26685bf3f12a6c39f9bf8549a5b45c142b9658d80dab2737"
 
@@ -88,7 +88,7 @@ def test_the_strongest_are_denied(policy: Any) -> None:
 
 
 def test_the_evaluation_says_the_same(corpus_file: Path) -> None:
-    """scripts/evaluate-policy prints figures with their intervals, and fails when a goal is missed."""
+    """Figures with their intervals; what scripts/evaluate-policy starts, and it fails on a missed goal."""
     done = subprocess.run(
         [sys.executable, str(EVALUATE), "--json", str(corpus_file / "heldout.txt")],
         capture_output=True, text=True, check=False, timeout=100,
