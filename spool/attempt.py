@@ -120,8 +120,6 @@ def attempts_of(session: Path) -> list[Attempt]:
     return [Attempt(session / "attempts" / name) for name in sorted(names, key=int)]
 
 
-def next_attempt(session: Path) -> Attempt:
-    """Return the place of the attempt after the last one; its folder is not made yet."""
-    existing = attempts_of(session)
-    number = existing[-1].number + 1 if existing else 1
+def attempt_of(session: Path, number: int) -> Attempt:
+    """Return the place of an attempt, which need not be there yet."""
     return Attempt(session / "attempts" / f"{number:03d}")

@@ -70,11 +70,20 @@ def _fsync(path: str) -> None:
         os.close(descriptor)
 
 
-def make_folder(folder: Path) -> None:
-    """Make a private folder and its parents durable; an existing one is left as it is."""
+def make_folder(folder: Path, *, inside: Path | None = None) -> None:
+    """Make a private folder and its parents durable; an existing one is left as it is.
+
+    Args:
+        folder: what is to be there.
+        inside: a parent that is not made: where it is gone, nothing is to come back in its place.
+
+    Raises:
+        FileNotFoundError: `inside` is gone.
+    """
     if folder.is_dir():
         return
-    make_folder(folder.parent)
+    if folder.parent != inside:
+        make_folder(folder.parent, inside=inside)
     try:
         folder.mkdir(mode=FOLDER_MODE)
     except FileExistsError:

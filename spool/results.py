@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from spool.attempt import attempts_of
-from spool.claim import TASK
+from spool.claim import TASK, Claim
 from spool.enrol import is_enrolled, mark
 from spool.files import (
     NotRegularError,
@@ -193,8 +193,10 @@ def places_of_session(workspace: Workspace, task_id: str) -> Iterator[Path]:
     if (session := workspace.sessions / task_id).is_dir():
         yield session
     for agent in workspace.agents():
-        if (claim := agent / task_id).is_dir():
-            yield claim
+        claim = Claim(task_id, agent / task_id)
+        # an empty one is just being made, or given back: its file lies in the drop folder
+        if claim.source is not None or (claim.folder / TASK).exists():
+            yield claim.folder
 
 
 def prune(workspace: Workspace, result: Result, source_sha256: str) -> None:

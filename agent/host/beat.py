@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from agent.proctree import start_ticks
 from agent.tools.executable import find_program, service_path
 from spool.enrol import enrolment_of, is_enrolled, marked
+from spool.files import remove
 from spool.locks import agent_lock_path, identity_of
 from spool.records import DamagedError, Record, Utc
 
@@ -23,6 +24,20 @@ FILE = "agent.json"
 TOOLS_EVERY_S = 60.0
 DEAD = "dead"
 """A person makes this file in an agent's folder to say that its host will never come back."""
+
+
+def is_called_dead(folder: Path) -> bool:
+    """Tell whether a person said that this agent is dead: others then take over what it has."""
+    return (folder / DEAD).exists()
+
+
+def come_back(folder: Path) -> None:
+    """Begin to work although a person may have said that we are dead.
+
+    Raises:
+        OSError: what says so cannot be removed.
+    """
+    remove(folder / DEAD)
 
 
 class Beat(Record):

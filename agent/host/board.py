@@ -19,7 +19,7 @@ from agent.host.reviewing import ask_for_reviews, intend_review
 from agent.host.runners import Busy
 from agent.host.schedule import Refuse, Settle
 from agent.host.settling import result_of, settle
-from agent.host.trouble import is_everybodys
+from agent.host.trouble import TakenOverError, is_everybodys
 from agent.host.waiting import WITH_CLUSTER
 from spool.attempt import Phase
 from spool.claim import TASK, Claim, reclaim_result
@@ -108,10 +108,15 @@ class Board:
         """
         try:
             self._launch(task_id)
+        except TakenOverError as error:
+            self._let_go(task_id, str(error))
         except OSError as error:
             if self._is_everybodys(error):
                 raise
-            self._fail_alone(task_id, error)
+            if isinstance(error, FileNotFoundError) and not self._has(task_id):
+                self._let_go(task_id, str(error))
+            else:
+                self._fail_alone(task_id, error)
         return True
 
     def _launch(self, task_id: str) -> None:
@@ -127,9 +132,29 @@ class Board:
             if session is None:
                 self._intake.examine(dropped.path)  # it may have been given back
                 return
+            if session.attempt is not None:
+                raise TakenOverError("another agent has begun it since we published it")
             self.sessions[task_id] = session
         self._index.remove(task_id)
         self._begin(session)
+
+    def _has(self, task_id: str) -> bool:
+        """Tell whether a task's session or claim is still where we had it."""
+        session = self.sessions.get(task_id)
+        folder = session.folder if session is not None else self._site.folder / task_id
+        return (folder / TASK).exists() if session is not None else folder.is_dir()
+
+    def _let_go(self, task_id: str, what: str) -> None:
+        """Forget a task that another agent took over, who took us for dead."""
+        log.warning("task was taken over by another agent", task_id=task_id, what=what)
+        session = self.sessions.get(task_id)
+        if session is not None:
+            self._drop(session)
+        self._index.remove(task_id)
+        dropped = self._intake.get(task_id)
+        if dropped is not None:
+            self._intake.forget(dropped.path)
+            self._intake.examine(dropped.path)  # it may have been given back
 
     def _fail_alone(self, task_id: str, error: OSError) -> None:
         """End a task that cannot be started for reasons of its own, so that it keeps nobody else."""
@@ -208,6 +233,10 @@ class Board:
 
     def _join(self, session: Session) -> None:
         self.sessions[session.task_id] = session
+        dropped = self._intake.get(session.task_id)
+        if dropped is not None:  # another agent had taken that file, who has lost the task since
+            self._intake.forget(dropped.path)
+            self._intake.examine(dropped.path)
         self._step(session)
 
     def _step(self, session: Session) -> None:

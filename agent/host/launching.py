@@ -17,12 +17,13 @@ from agent import log
 from agent.cluster import CLUSTER
 from agent.host.outcome import conversation_after
 from agent.host.runners import Busy, User, choose, seed, where_is
+from agent.host.trouble import TakenOverError
 from agent.host.worktree import prepare_worktree
 from agent.launchers import LaunchError, SessionExists, Start
 from agent.tools.batches import put_away, write_calls
-from spool.attempt import attempts_of, next_attempt
+from spool.attempt import attempt_of, attempts_of
 from spool.claim import FILES, TASK
-from spool.files import make_folder, move, put, read_regular
+from spool.files import make_folder, move, put, put_new, read_regular
 from spool.known import state_on_disk
 from spool.records import Intent, Result, State
 from spool.refusal import Refusal
@@ -49,14 +50,16 @@ def prepare(site: Site, session: Session) -> Refusal | Busy | None:
 
     Raises:
         OSError: the disk; calling again goes on.
+        TakenOverError: another agent has the task now.
     """
     task, folder = session.task, session.folder
     refusal = bring_inputs(site, task, folder)
     if refusal is not None:
         return refusal
-    attempt = next_attempt(folder)
-    if session.attempt is not None and not session.attempt.intent.exists():
-        attempt = session.attempt  # killed between making its folder and writing its intent
+    attempt = session.attempt
+    if attempt is None or attempt.intent.exists():  # else: killed between making its folder and writing it
+        # by what we know, not by what lies there: who took us for dead may have begun it already
+        attempt = attempt_of(folder, session.last_number + 1)
     resume = _conversation(site, session)
     config_dir = _config_dir(site, session, attempt.number, goes_on=resume is not None)
     if isinstance(config_dir, Busy):
@@ -76,7 +79,7 @@ def prepare(site: Site, session: Session) -> Refusal | Busy | None:
     if isinstance(invocation, Refusal):
         return invocation
     for name in ("artifacts", "answer"):
-        make_folder(folder / name)
+        make_folder(folder / name, inside=folder)
     refusal = put_in_place(folder, attempt, invocation)
     if refusal is not None:
         return refusal
@@ -84,8 +87,9 @@ def prepare(site: Site, session: Session) -> Refusal | Busy | None:
     refusal = _no_room_ever(site, task, intent)
     if refusal is not None:
         return refusal
-    intent.write(attempt.intent)
+    intent = _write_intent(site, intent, attempt)
     session.attempt, session.intent, session.started = attempt, intent, None
+    session.last_number = attempt.number
     session.on_cluster = intent.launcher == CLUSTER
     return None
 
@@ -104,6 +108,18 @@ def _no_room_ever(site: Site, task: AcceptedTask, intent: Intent) -> Refusal | N
     )
 
 
+def _write_intent(site: Site, intent: Intent, attempt: Attempt) -> Intent:
+    """Write it once: of two agents that both take a task for theirs, one prepares its next attempt."""
+    try:
+        put_new(attempt.intent, intent.encoded())
+    except FileExistsError:
+        first = Intent.read(attempt.intent)
+        if first is None or first.agent != site.name:
+            raise TakenOverError(f"attempt {attempt.number} was prepared by another agent") from None
+        return first  # ours, from before the disk failed
+    return intent
+
+
 def put_in_place(folder: Path, attempt: Attempt, invocation: Invocation) -> Refusal | None:
     """Make what the tool finds when it starts; all of it is there before the intent is.
 
@@ -115,7 +131,7 @@ def put_in_place(folder: Path, attempt: Attempt, invocation: Invocation) -> Refu
     Raises:
         OSError: the disk; calling again goes on.
     """
-    make_folder(attempt.folder)
+    make_folder(attempt.folder, inside=folder)
     if invocation.worktree is not None:
         refusal = prepare_worktree(folder, invocation.worktree)
         if refusal is not None:
@@ -204,13 +220,13 @@ def bring_inputs(site: Site, task: AcceptedTask, folder: Path) -> Refusal | None
             )
         if not source.exists():
             return Refusal(f"input not found: {text}", f"see what {root} holds", field="inputs")
-        _copy(source, target)
+        _copy(source, target, folder)
     return None
 
 
-def _copy(source: Path, target: Path) -> None:
+def _copy(source: Path, target: Path, session: Path) -> None:
     """Copy a file or a folder so that it is whole under its name or absent."""
-    make_folder(target.parent)
+    make_folder(target.parent, inside=session)
     temporary = target.with_name(f".{target.name}.part")
     if source.is_dir():
         shutil.copytree(source, temporary, symlinks=True, dirs_exist_ok=True)

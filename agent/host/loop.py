@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from agent import log
 from agent.config import ConfigError, load
-from agent.host.beat import Heart, Work
+from agent.host.beat import DEAD, Heart, Work, is_called_dead
 from agent.host.board import Board
 from agent.host.housekeeping import Housekeeping
 from agent.host.inbox import Inbox
@@ -95,6 +95,11 @@ class Loop:
             self._guard("last sign of life", lambda: self._beat("stopped"))
 
     def _turn(self) -> None:
+        if is_called_dead(self.site.folder):
+            # whoever believes it works on what was ours; what is running goes on, and is recorded
+            log.warning("stops: a file says that this agent is dead", file=str(self.site.folder / DEAD))
+            self._stopping = True
+            return
         self._scan_if_due()
         self._guard("looking", self._intake.examine_due)
         self._guard("deliveries", self._inbox.take_hinted)

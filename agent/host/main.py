@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from agent import log
 from agent.config import load
-from agent.host.beat import FILE
+from agent.host.beat import FILE, come_back
 from agent.host.loop import Loop
 from agent.host.site import Site
 from agent.tools.registry import Registry
@@ -53,6 +53,7 @@ def run(workspace: Workspace, *, name: str | None, slots: int | None, drain: boo
         raise
     try:
         site = Site(workspace, config.name, config, registry, utc_now)
+        come_back(site.folder)
         for folder in (site.bell, site.outbox, *workspace.inbox_folders()):
             make_folder(folder)
         log.open_log(workspace.logs / "agent.log", site.name, to_terminal=sys.stderr.isatty())

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from agent import log
 from agent.cluster import CLUSTER
-from agent.host.beat import DEAD, read_beat
+from agent.host.beat import is_called_dead, read_beat
 from agent.host.claiming import Verdict, carry_on, end_unstarted, proceed
 from agent.host.launching import launcher_of
 from agent.host.reading import records_of
@@ -75,7 +75,7 @@ def sessions_of_the_dead(site: Site) -> Iterator[Session]:
 
 def is_dead(site: Site, folder: Path) -> bool:
     """Tell whether an agent can be proved dead; its lock is still to be taken."""
-    if (folder / DEAD).exists():
+    if is_called_dead(folder):
         return True
     try:
         beat = read_beat(folder)

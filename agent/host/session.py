@@ -35,6 +35,7 @@ class Session:
     """A task in sessions/ID.
 
     Args:
+        last_number: of the last attempt that we know of, also of earlier runs.
         records: the attempts that are over.
         launched_s: when we last started its wrapper, on the monotonic clock.
         next_attempt_at: when a deferred task may go on.
@@ -51,6 +52,7 @@ class Session:
     reason: str
     since: datetime
     attempt: Attempt | None = None
+    last_number: int = 0
     intent: Intent | None = None
     started: Started | None = None
     records: tuple[AttemptRecord, ...] = ()
@@ -153,6 +155,8 @@ class Session:
 
     def look_at_attempts(self) -> None:
         """Find the latest attempt again, and what it intended."""
+        numbers = [attempt.number for attempt in attempts_of(self.folder)]
+        self.last_number = numbers[-1] if numbers else 0
         attempts = attempts_of_this_run(self.folder)
         self.attempt = attempts[-1] if attempts else None
         self.intent = Intent.read(self.attempt.intent) if self.attempt else None

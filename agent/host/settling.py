@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -34,9 +35,11 @@ def settle(site: Site, session: Session) -> Result | None:
     The result is not on disk yet: `spool.results.finish` puts it there.
 
     Raises:
-        OSError: the disk; calling again goes on.
+        OSError: the disk, or another agent has moved it to results/; calling again goes on.
     """
     session.records = _judged(site, session)
+    if not session.records:
+        raise FileNotFoundError(errno.ENOENT, "its attempts are gone", str(session.folder))
     last = session.records[-1]
     if session.intent is not None:
         remember(site.workspace, session.task.tool, last.tool_session_id, session.intent.config_dir)

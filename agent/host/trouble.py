@@ -14,6 +14,10 @@ _EVERYBODYS = frozenset(
 )
 
 
+class TakenOverError(Exception):
+    """Another agent took us for dead and has this task now: nothing of it may be touched any more."""
+
+
 _NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM})
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import re
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from spool.files import put
+from spool.files import NotRegularError, TooLargeError, put, read_regular, write_all
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -105,7 +106,8 @@ class Answers:
 
     def __post_init__(self) -> None:
         for note in self.noted.parent.parent.glob(f"*/{self.noted.name}"):
-            self._used.update(note.read_text(errors="replace").split("\n"))
+            with suppress(NotRegularError, TooLargeError):  # the tool may write there, too
+                self._used.update(os.fsdecode(read_regular(note, MAX_ANSWER_BYTES)).split("\n"))
 
     def take(self, now_s: float, *, asked: bool) -> None:
         """Look for the answer to a question that is asked."""
@@ -115,13 +117,19 @@ class Answers:
         # a second question may follow so fast that nobody saw the first one go
         if self._keys or (self._answered and now_s < self._typed_s + NEXT_QUESTION_S):
             return
-        name = next((name for name in self._names() if name not in self._used), None)
-        if name is None:
+        found = self._next()
+        if found is None:
             return
-        text = (self.folder / name).read_bytes()[:MAX_ANSWER_BYTES].removesuffix(b"\n").removesuffix(b"\r")
+        name, content = found
+        text = content.removesuffix(b"\n").removesuffix(b"\r")
         self._used.add(name)
-        with self.noted.open("a") as note:
-            note.write(f"{name}\n")
+        # the tool may have put a link or a FIFO there: neither is followed, nor waited for
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        note = os.open(self.noted, flags, 0o600)
+        try:
+            write_all(note, os.fsencode(name) + b"\n")
+        finally:
+            os.close(note)
         self._keys.extend([(now_s, text), (now_s + ENTER_AFTER_S, b"\r")])
         self._answered, self._typed_s = True, now_s + ENTER_AFTER_S
 
@@ -132,12 +140,20 @@ class Answers:
             typed += self._keys.popleft()[1]
         return typed
 
+    def _next(self) -> tuple[str, bytes] | None:
+        """Return the first answer that was not typed yet; what is no file to read answers nothing."""
+        for name in self._names():
+            if name not in self._used:
+                with suppress(NotRegularError, TooLargeError, FileNotFoundError):
+                    return name, read_regular(self.folder / name, MAX_ANSWER_BYTES)
+        return None
+
     def _names(self) -> list[str]:
         try:
             names = os.listdir(self.folder)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
-        return sorted(n for n in names if n.endswith(".txt") and not n.startswith("."))
+        return sorted(n for n in names if n.endswith(".txt") and not n.startswith(".") and "\n" not in n)
 
 
 @dataclass(slots=True)

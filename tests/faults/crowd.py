@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from faults import checker
+from faults import checker, overtaken
 from faults.scenarios import script
 from faults.world import World
 
@@ -30,10 +30,12 @@ if TYPE_CHECKING:
 AGENTS = "ABCDEFGH"
 TASKS = int(os.environ.get("AISPOOL_FAULTS_TASKS", "20000"))
 SOAK_S = float(os.environ.get("AISPOOL_FAULTS_SOAK_S", "1800"))
-AHEAD = 150
+AHEAD = 20
 """Tasks that wait at most: the crowd is kept busy without measuring how large a folder may grow."""
-STATES = ("succeeded", "lost")
-KEPT_RESULTS = 300
+STATES = ("succeeded", "lost", "failed")
+"""In which a task of the crowd may end whose wrapper, or whose tool, may be killed."""
+SCAN_INTERVAL_S = 2.0
+SOAK_OPTIONS = "keep_count = 300\nmax_log_bytes = 1000000\n"
 SPARED = "H"
 """The agent that is never killed in the soak."""
 MOST_GROWTH = 1.25
@@ -113,9 +115,9 @@ class Crowd:
             os.kill(pid, number)
 
 
-def crowd_cases(_traces: object, seed: int) -> list[dict[str, Any]]:
-    """One long case."""
-    return [{"group": "crowd", "tasks": TASKS, "seed": seed}]
+def crowd_cases(traces: dict[str, list[list[str]]], seed: int) -> list[dict[str, Any]]:
+    """One long case, and an owner that is overtaken at each of its steps."""
+    return [{"group": "crowd", "tasks": TASKS, "seed": seed}, *overtaken.cases(traces, seed)]
 
 
 def soak_cases(_traces: object, seed: int) -> list[dict[str, Any]]:
@@ -125,20 +127,24 @@ def soak_cases(_traces: object, seed: int) -> list[dict[str, Any]]:
 
 def play(base: Path, case: dict[str, Any]) -> dict[str, Any]:
     """Keep dropping, keep disturbing, then let all end and look."""
+    if "paused" in case:
+        return overtaken.play(base, case)
     world = World.fresh(base)
     world.reads = False
     draw = random.Random(case["seed"])
     soak = "seconds" in case
-    crowd = Crowd(world, draw, slots=2 if soak else 4, soak=soak)
+    crowd = Crowd(world, draw, slots=2, soak=soak)
     load = Load(world, draw, mixed=soak)
     samples: list[dict[str, float]] = []
     began_s = time.monotonic()
     at_rest: list[dict[str, float]] = []
     try:
         world.faults([])
+        options = world.root / "configs" / "agent.toml"
+        # eight agents that look at everything three times a second would measure themselves
+        text = options.read_text().replace("scan_interval_s = 0.3", f"scan_interval_s = {SCAN_INTERVAL_S}")
+        options.write_text(text + (SOAK_OPTIONS if soak else ""))
         if soak:
-            with (world.root / "configs" / "agent.toml").open("a") as options:
-                options.write(f"keep_count = {KEPT_RESULTS}\nmax_log_bytes = 1000000\n")
             crowd.keep_up()
             world.until(lambda: all(_works(world, name) for name in AGENTS), 30)
             at_rest.append(_sample(crowd, 0, 0))
@@ -200,7 +206,7 @@ class Load:
         """Drop tasks until enough of them wait; now and then cancel one."""
         now_s = time.monotonic()
         if self.mixed and now_s >= self._next_change_s:
-            self._ahead = self.draw.choice((0, 2, 10, 40, AHEAD))
+            self._ahead = self.draw.choice((0, 1, 3, 6, AHEAD))
             self._next_change_s = now_s + self.draw.uniform(5, 25)
         waiting = sum(name.endswith(".json") for name in os.listdir(self.world.root / "tasks"))
         for _ in range(min(self._ahead - waiting, most - self.number)):
@@ -216,7 +222,6 @@ class Load:
         states, retries = STATES, 0
         rest = self.draw.choice(("exit 0", "echo done", "sleep 0.1", "head -c 50000 /dev/zero | tr '\\0' x"))
         if self.mixed:
-            states = (*STATES, "failed")  # its tool may be killed
             kind = self.draw.random()
             if kind < 0.1:
                 rest, retries = "exit 3", 2

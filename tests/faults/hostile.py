@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from faults import checker
-from faults.scenarios import LOST, script
+from faults.scenarios import script
 from faults.world import World
 
 CORPUS = Path(__file__).parent / "corpus" / "corpus.jsonl"
@@ -48,7 +48,13 @@ TARGETS = (
         "tools.toml",
     ),
     *("hook", "env file", "held", "why", "files", "outbox", "dead"),
+    *("an answer", "answered", "approve", "waiting", "cancel while it waits"),
 )
+ASKING = frozenset({"an answer", "answered", "waiting", "cancel while it waits"})
+"""Spoilt while the task waits for a person in its terminal; a good answer then comes."""
+ASKS = 'printf question > "$AISPOOL_WAITING"; read -r answer; rm -rf "$AISPOOL_WAITING"; echo "got $answer"'
+MAY_END = {"an answer": ("failed",), "answered": ("timed_out",), "waiting": ("failed", "timed_out")}
+"""Control characters are typed as they are, and end a tool; one that spoils its own notes gets no answer."""
 CONTROL = frozenset(chr(n) for n in (*range(9), *range(11, 32), *range(127, 160)))
 
 
@@ -149,14 +155,24 @@ def _spoil(world: World, case: dict[str, Any]) -> list[tuple[str, str, str, str]
     (world.base / "secret").write_text("the-secret-of-somebody")
     world.history.secrets = ("the-secret-of-somebody",)
     agent = world.start("agent", "agent", "--name", "A", "--slots", "2")
-    world.drop("task", script("sleep 0.4", task_id="task", timeout=5), states=(*LOST, "cancelled"))
+    asking = case["target"] in ASKING
+    states = ("succeeded", "cancelled", *MAY_END.get(case["target"], ()))
+    fields = script(ASKS if asking else "sleep 0.4", task_id="task", timeout=5, interactive=asking)
+    world.drop("task", fields | {"waiting_timeout": 20}, states=states)
     world.until(lambda: bool(checker.read_ledger(world.ledger)))
+    session = world.root / "sessions" / "task"
+    if asking:
+        world.until((session / "attempts" / "001" / "waiting").exists)
     world.reads = case["target"] != "status.json"  # what we put there is no record
     place = _place(world, case["target"])
     with contextlib.suppress(OSError):
         _put(world, place, case["kind"])
     os.kill(agent[0], signal.SIGHUP)
-    world.until((world.root / "results" / "task" / "result.json").exists, 5)
+    if asking:
+        time.sleep(0.6)  # it has been looked at; whoever read it would have typed it by now
+        with contextlib.suppress(OSError):  # it is over, or the folder is spoilt
+            (session / "answer" / "9.txt").write_text("yes")
+    world.until((world.root / "results" / "task" / "result.json").exists, 25 if asking else 5)
     time.sleep(0.2)
     os.kill(agent[0], signal.SIGTERM)
     ran = world.wait(*agent)
@@ -182,6 +198,11 @@ def _place(world: World, target: str) -> Path:
         "why": world.root / "tasks" / "task.why",
         "files": world.root / "tasks" / "x.files",
         "outbox": world.root / "sessions" / ".agent-A" / ".outbox" / "x.on-finish",
+        "an answer": session / "answer" / "1.txt",
+        "answered": session / "attempts" / "001" / "answered",
+        "approve": session / "approve" / "1",
+        "waiting": session / "attempts" / "001" / "waiting",
+        "cancel while it waits": session / "cancel",
         "dead": world.root / "sessions" / ".agent-A" / "dead",
     }.get(target, session / target)
 

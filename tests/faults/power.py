@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import ctypes
 import json
 import os
 import shutil
@@ -19,16 +18,17 @@ import signal
 import subprocess
 import sys
 import time
-import uuid
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from faults import case as step_case
-from faults import checker
+from faults import checker, namespaces
 from faults.points import point_of
 from faults.scenarios import SCENARIOS
-from faults.world import World
+from faults.world import World, state_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FILE_SYSTEMS = {
     "ext4": (64 << 20, ["mkfs.ext4", "-q", "-F"], []),
@@ -48,8 +48,6 @@ PLAYED = (
     ),
     *("pruned", "taken-over"),
 )
-CLONE_NEWNS, CLONE_NEWPID = 0x00020000, 0x20000000
-MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
 RECOVERY_LIMIT_S = 60.0
 
 
@@ -77,10 +75,10 @@ class Cutter:
         rows = self.world.injected()
         latest = {row[1]: row for row in rows}
         for pid, row in latest.items():
-            if _state(int(pid)) == "T":
-                others = [int(other) for other in latest if other != pid and _state(int(other)) in "SRD"]
+            if state_of(int(pid)) == "T":
+                others = [int(other) for other in latest if other != pid and state_of(int(other)) in "SRD"]
                 _signal(others, signal.SIGSTOP)
-                while any(_state(other) not in "TX" for other in others):
+                while any(state_of(other) not in "TX" for other in others):
                     time.sleep(0.0005)  # one in the middle of a call: the copy is to be of one moment
                 self._copy(row)
                 _signal([int(pid), *others], signal.SIGCONT)
@@ -99,13 +97,6 @@ def _signal(pids: list[int], number: int) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
-
-
-def _state(pid: int) -> str:
-    try:
-        return Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return "X"
 
 
 def cases(_traces: object, _seed: int) -> list[dict[str, Any]]:
@@ -192,24 +183,20 @@ def _recover(world: World, cut: Cut, options: list[str], recoverer: str) -> list
 
 
 def _boot(world: World, cut: Cut, options: list[str], recoverer: str, answer: Path) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    _call(libc.unshare, CLONE_NEWNS)
-    _call(libc.mount, b"none", b"/", None, MS_REC | MS_PRIVATE, None)
+    namespaces.leave(namespaces.NEWNS)
     subprocess.run(
         ["mount", "-o", ",".join(["loop", *options[1:]]), str(cut.image), str(world.root)], check=True
     )
     world.ledger.touch()
-    _call(libc.mount, os.fsencode(cut.ledger), os.fsencode(world.ledger), None, MS_BIND, None)
-    _call(libc.unshare, CLONE_NEWPID)  # last: the first child from now on is its init
+    namespaces.cover(world.ledger, cut.ledger)
+    namespaces.leave(namespaces.NEWPID)  # last: the first child from now on is its init
     init = os.fork()
     if init:
         os.waitpid(init, 0)
         return  # the mounts go with their name space
     try:
-        _call(libc.mount, b"proc", b"/proc", b"proc", 0, None)
-        boot_id = cut.image.with_suffix(".boot")
-        boot_id.write_text(f"{uuid.uuid4()}\n")
-        _call(libc.mount, os.fsencode(boot_id), b"/proc/sys/kernel/random/boot_id", None, MS_BIND, None)
+        namespaces.see_own_processes()
+        namespaces.boot(cut.image.with_suffix(".boot"))
         after = World(world.base, cut.history)
         after.faults([])
         found = [*checker.torn_files(after.root), *checker.crossed(after.root, after.history)]
@@ -225,9 +212,3 @@ def _boot(world: World, cut: Cut, options: list[str], recoverer: str, answer: Pa
     finally:
         sys.stdout.flush()
         os._exit(0)
-
-
-def _call(function: Any, *arguments: object) -> None:
-    if function(*arguments) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))

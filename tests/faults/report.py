@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import platform
+import subprocess
 from collections import Counter, defaultdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from faults.points import Point, point_of
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 KEPT = frozenset({"case", "violations", "broken", "seconds", "temporary", "stale", "tail", "notes", "faults"})
 
@@ -27,6 +26,19 @@ def shortened(answer: dict[str, Any]) -> dict[str, Any]:
     )
     points += [list(point) for point in answer.get("extra", [])]
     return kept | {"points": points}
+
+
+def commit() -> str:
+    """Return the commit that is tried; with a + when files differ from it."""
+    here = Path(__file__).resolve().parent
+    found = subprocess.run(
+        ["git", "describe", "--always", "--dirty=+", "--abbrev=7", "--match="],
+        cwd=here,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return found.stdout.strip() or "unknown"
 
 
 def read(state: Path) -> list[dict[str, Any]]:
@@ -44,8 +56,14 @@ def read(state: Path) -> list[dict[str, Any]]:
 def write(state: Path, target: Path, titles: dict[str, str], *, seed: int) -> None:
     """Write the report."""
     by_group: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    commits: dict[str, set[str]] = defaultdict(set)
     for answer in read(state):
         by_group[answer["case"]["group"]].append(answer)
+        commits[answer.get("commit", "unknown")].add(answer["case"]["group"])
+    told = [
+        f"{name} ({', '.join(title for group, title in titles.items() if group in groups)})"
+        for name, groups in commits.items()
+    ]
     rows, all_points, all_faults, violated, broken = [], set(), 0, [], 0
     for name, title in titles.items():
         answers = by_group.get(name, [])
@@ -70,6 +88,8 @@ def write(state: Path, target: Path, titles: dict[str, str], *, seed: int) -> No
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {machine}, seed {seed}. Made by `scripts/faults`.",
         "",
         f"**{counted}, {broken} cases that the harness itself could not play.**",
+        "",
+        f"Commit {'; '.join(told)}.",
         "",
         "| group | cases | faults | distinct points | cases with violations | broken |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",

@@ -143,6 +143,7 @@ def play_all(
     for case in cases:
         waiting.put(case)
     answers: list[dict[str, Any]] = []
+    commit = report.commit()
     lock = threading.Lock()
 
     def work(number: int) -> None:
@@ -155,7 +156,7 @@ def play_all(
             answer = worker.play(case)
             with lock:
                 answers.append(answer)
-                kept = report.shortened(answer)
+                kept = report.shortened(answer) | {"commit": commit}
                 out.write(json.dumps(kept) + "\n")
                 out.flush()
                 bar.step(answer)
@@ -190,9 +191,12 @@ def main() -> int:
         done = {key_of(answer["case"]) for answer in report.read(options.state)}
         chosen = options.group or list(groups.GROUPS)
         with options.state.open("a") as out:
-            traces = _traces(base, options) if {"kill", "error"} & set(chosen) else {}
+            traces = _traces(base, options) if {"kill", "error", "crowd"} & set(chosen) else {}
             cases = [case for name in chosen for case in groups.GROUPS[name].cases(traces, options.seed)]
             random.Random(options.seed).shuffle(cases)
+            cases.sort(
+                key=lambda case: -_least_s(case)
+            )  # the longest first: nothing waits for them at the end
             fresh = [case for case in cases if key_of(case) not in done][: options.most]
             bar = Bar(len(fresh), 0)
             play_all(fresh, options.jobs, base, out, until_s, bar)
@@ -205,6 +209,10 @@ def main() -> int:
         return 1 if bar.violations or bar.broken else 0
     finally:
         subprocess.run(["rm", "-rf", str(base)], check=False)
+
+
+def _least_s(case: dict[str, Any]) -> float:
+    return float(case.get("seconds", 0) + case.get("tasks", 0) / 10)
 
 
 def _traces(base: Path, options: argparse.Namespace) -> dict[str, list[list[str]]]:

@@ -41,7 +41,8 @@ typedef struct {
 } Entry;
 
 static Entry entries[32];
-static int entry_count, armed_pid, doomed, in_tmux, log_fd = -1;
+__attribute__((used)) static int armed_pid;
+static int entry_count, doomed, in_tmux, log_fd = -1;
 static char role[32], log_path[4096];
 static __thread int busy;
 
@@ -439,7 +440,19 @@ static pid_t fork_of(const char *call) {
     return pid;
 }
 pid_t fork(void) { return fork_of("fork"); }
-pid_t vfork(void) { return fork_of("vfork"); }
+
+/* A function that calls vfork cannot return; so one that is not armed jumps to the real one. */
+__attribute__((used)) static pid_t played_vfork(void) { return fork_of("vfork"); }
+#ifdef __x86_64__
+__attribute__((used)) static pid_t (*real_vfork)(void);
+__asm__(".text\n.globl vfork\n.type vfork,@function\nvfork:\n"
+        "  cmpl $0, armed_pid(%rip)\n  jne played_vfork\n"
+        "  cmpq $0, real_vfork(%rip)\n  je played_vfork\n"
+        "  jmp *real_vfork(%rip)\n.size vfork,.-vfork\n");
+__attribute__((constructor)) static void find_vfork(void) { real_vfork = dlsym(RTLD_NEXT, "vfork"); }
+#else
+pid_t vfork(void) { return played_vfork(); }
+#endif
 
 int execve(const char *path, char *const argv[], char *const envp[]) {
     if (doomed) die();

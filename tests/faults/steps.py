@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import os
 import random
 from typing import Any
 
+from faults.points import point_of
 from faults.scenarios import SCENARIOS
 from faults.world import CHILD_KILLED
 
@@ -25,10 +27,13 @@ KINDS = {
     "fsync-EIO": 16,
     "short-write": 4,
     "EAGAIN-fork": 64,
+    "stop": MUTATING,
 }
 KILLS = tuple(fault for fault in KINDS if fault.startswith("kill"))
 WAITED_EVERY = 5
-ON_DISK = frozenset({"ENOSPC", "EDQUOT", "EIO", "EINTR", "fsync-EIO", "short-write"})
+MOST = int(os.environ.get("AISPOOL_FAULTS_MOST", "1"))
+"""How often each distinct point is tried with each fault."""
+ON_DISK = frozenset({"ENOSPC", "EDQUOT", "EIO", "EINTR", "fsync-EIO", "short-write", "stop"})
 ONCE_ONLY = frozenset({"EINTR", "EAGAIN-fork"})
 """Python repeats an interrupted call for ever, so from-then-on is no fault that can happen."""
 
@@ -46,12 +51,12 @@ def matches(row: list[str], fault: str) -> bool:
 
 
 def counts(trace: list[list[str]], fault: str) -> dict[str, list[tuple[int, str]]]:
-    """Return each role's calls for a fault: ordinal and call site."""
+    """Return each role's calls for a fault: ordinal and point, as the report counts them."""
     found: dict[str, list[tuple[int, str]]] = {}
     for row in trace:
         if matches(row, fault):
             calls = found.setdefault(row[0], [])
-            calls.append((len(calls) + 1, f"{row[4]} {row[6]}"))
+            calls.append((len(calls) + 1, " ".join(point_of(row)[:3])))
     return found
 
 
@@ -59,7 +64,7 @@ def kill_cases(traces: dict[str, list[list[str]]], seed: int) -> list[dict[str, 
     """A kill before, after and in the middle of every call; and again during recovery."""
     draw = random.Random(seed)
     cases = []
-    often = Often(6)
+    often = Often(MOST)
     for name, trace in traces.items():
         for fault in KILLS:
             for role, calls in counts(trace, fault).items():
@@ -94,10 +99,10 @@ def _wrapper_never_came(name: str, times: int) -> dict[str, Any]:
 def error_cases(traces: dict[str, list[list[str]]], _seed: int) -> list[dict[str, Any]]:
     """Every error at every call that can give it: once, and from then on."""
     cases = []
-    once, from_then = Often(2), Often(1)
+    once, from_then = Often(MOST), Often(1)
     for name, trace in traces.items():
         for fault in KINDS:
-            if fault in KILLS:
+            if fault in KILLS or fault == "stop":
                 continue
             for role, calls in counts(trace, fault).items():
                 persistent = set() if fault in ONCE_ONLY else set(from_then.thinned(role, fault, calls))
@@ -111,11 +116,7 @@ def error_cases(traces: dict[str, list[list[str]]], _seed: int) -> list[dict[str
 
 
 class Often:
-    """Keeps the first occurrences of a call site: a loop that polls is one site, not a thousand.
-
-    A site is known by all of its product lines here, which is finer than what the report counts. What the
-    interpreter itself reads has no product line and is tried once a call.
-    """
+    """Keeps the first occurrences of a point over all scenarios: a loop that polls is one, not a thousand."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -127,7 +128,7 @@ class Often:
         for number, site in calls:
             key = (role, fault, site)
             self._seen[key] = self._seen.get(key, 0) + 1
-            if self._seen[key] <= (self._most if site.strip().count(" ") else 1):
+            if self._seen[key] <= self._most:
                 kept.append(number)
         return kept
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agent.wrapper.child import launch
+from spool.known import place_of
 from spool.refusal import Refusal
 from spool.reject import reject
 
@@ -109,3 +110,33 @@ def test_refusal_that_a_power_cut_broke_off_goes_on_after_the_reboot(workspace: 
         reject(workspace, path, Refusal("it is no task", "write one"), "A") == workspace.rejected / "bad.json"
     )
     assert sorted(p.name for p in workspace.rejected.iterdir()) == ["bad.json", "bad.json.error.json"]
+
+
+OVERTAKEN = (
+    ("plain", "rename@:claim", "during"),
+    ("retried", "rename@:accepted", "during"),
+    ("idempotent", "fsync@:prepare", "after"),
+    ("dependent", "fsync@:_copy", "after"),
+    ("rerun", "rename@:write_status", "after"),
+    ("timed-out", "rename@:publish", "running"),
+    ("cancelled", "link@:_write_intent", "during"),
+)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has name spaces of its own")
+@pytest.mark.parametrize(("scenario", "site", "resumed"), OVERTAKEN)
+def test_owner_that_was_overtaken_lets_go(play: Play, scenario: str, site: str, resumed: str) -> None:
+    """Paused, called dead, overtaken, resumed: it refuses nothing, repeats nothing, leaves nothing behind."""
+    case = {"group": "crowd", "scenario": scenario, "paused": 1, "site": site, "resumed": resumed}
+    answer = play(case)
+    assert answer["points"], "the place was not reached: mend the test"
+    assert answer["violations"] == [], answer["tail"]
+
+
+def test_claim_that_is_given_back_takes_no_id(workspace: Workspace) -> None:
+    """An empty claim is one that was just made, or just given back: its file in tasks/ is no repetition."""
+    folder = workspace.agent("A") / "one"
+    (folder / "source").mkdir(parents=True)
+    assert place_of(workspace, "one") is None
+    (folder / "source" / "one.json").touch()
+    assert place_of(workspace, "one") is not None

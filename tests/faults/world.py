@@ -148,8 +148,8 @@ class World:
             "PYTHONDONTWRITEBYTECODE": "1",
         }
 
-    def start(self, role: str, *arguments: str) -> tuple[int, Path]:
-        """Fork a command; return its pid and where it writes."""
+    def start(self, role: str, *arguments: str, before: Callable[[], None] | None = None) -> tuple[int, Path]:
+        """Fork a command; return its pid and where it writes. `before` is what its process does first."""
         self.names += 1
         output = self.base / f"out.{self.names}.{role}"
         pid = os.fork()
@@ -163,6 +163,8 @@ class World:
             for number, descriptor in ((0, null), (1, out), (2, out)):
                 os.dup2(descriptor, number)
             os.closerange(3, 256)
+            if before is not None:
+                before()
             environment = self.environment()
             os.environ.clear()
             os.environ.update(environment)
@@ -197,8 +199,15 @@ class World:
             )
 
     def wait(self, pid: int, output: Path, patience_s: float = PATIENCE_S) -> Ran:
-        """Wait for a command's end, reading what it publishes all the while."""
-        deadline_s = time.monotonic() + patience_s
+        """Wait for a command's end, reading what it publishes all the while.
+
+        Args:
+            pid: the command's.
+            output: where it writes.
+            patience_s: how long; where faults are planned, less than usual counts from the first one on.
+        """
+        met = patience_s >= PATIENCE_S or not self.plan.read_text()
+        deadline_s = time.monotonic() + (patience_s if met else PATIENCE_S)
         pause_s = 0.002
         while True:
             done, status = os.waitpid(pid, os.WNOHANG)
@@ -212,6 +221,8 @@ class World:
                 self.extra_points.append(("agent", "observe", "after its wrapper died", "kill"))
                 self.impatient = False
                 deadline_s = 0
+            if not met and self.injected():
+                met, deadline_s = True, time.monotonic() + patience_s
             if time.monotonic() > deadline_s:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
@@ -332,6 +343,14 @@ class World:
             Expected(mark, fields.get("task_id"), content=content, **expected)  # type: ignore[arg-type]
         )
         return content
+
+
+def state_of(pid: int) -> str:
+    """Return a process's state as proc(5) names it; X when there is none."""
+    try:
+        return Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "X"
 
 
 def _fsync(path: Path) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from spool.attempt import Attempt, Phase, attempts_of, next_attempt
+from spool.attempt import Attempt, Phase, attempt_of, attempts_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +45,7 @@ def test_attempts_are_counted_beyond_three_digits(tmp_path: Path) -> None:
     for number in (1, 2, 999, 1000):
         (tmp_path / "attempts" / f"{number:03d}").mkdir(parents=True)
     assert [attempt.number for attempt in attempts_of(tmp_path)] == [1, 2, 999, 1000]
-    assert next_attempt(tmp_path).folder.name == "1001"
+    assert [attempt_of(tmp_path, number).folder.name for number in (2, 1001)] == ["002", "1001"]
 
 
 def test_other_names_are_no_attempts(tmp_path: Path) -> None:
@@ -53,6 +53,4 @@ def test_other_names_are_no_attempts(tmp_path: Path) -> None:
     for name in ("001", "²", ".002", "old", "٣٣٣"):
         (tmp_path / "attempts" / name).mkdir(parents=True)
     assert [attempt.number for attempt in attempts_of(tmp_path)] == [1]
-    assert next_attempt(tmp_path).folder.name == "002"
     assert attempts_of(tmp_path / "nowhere") == []
-    assert next_attempt(tmp_path / "nowhere").folder.name == "001"
