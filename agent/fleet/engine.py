@@ -103,13 +103,17 @@ class Collector:
             self._close()
 
     def run_once(self) -> bool:
-        """Make one round with every host; tell whether all went well."""
+        """Make one round with every host, and close all connections; tell whether all went well."""
         try:
-            self._prepare()
-            with ThreadPoolExecutor(MOST_THREADS, "host") as pool:
-                list(pool.map(self._round, self._liveliest()))
+            return self.rounds()
         finally:
             self._close()
+
+    def rounds(self) -> bool:
+        """Make one round with every host; tell whether all went well."""
+        self._prepare()
+        with ThreadPoolExecutor(MOST_THREADS, "host") as pool:
+            list(pool.map(self._round, self._liveliest()))
         return all(not clock.failures for clock in self._clocks.values())
 
     def end(self) -> None:
