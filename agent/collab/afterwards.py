@@ -9,6 +9,7 @@ from agent.collab.answering import parsed
 from agent.collab.asking import Turn, ask
 from agent.collab.execution import Execution, carry_out
 from agent.collab.records import Validation
+from agent.collab.reporting import role_row
 from agent.collab.tally import STEP as CONSENSUS
 from agent.tools.calls import usage_of
 
@@ -120,7 +121,8 @@ def _judged(
         update={
             "side_effects": validation.checks if validation else (),
             "degraded": (*report.degraded, *missing),
-            "usage": usage_of([report.usage, step.usage]),
+            "roles": (*(row for row in report.roles if row.step != STEP), role_row(step)),
+            "usage": usage_of([each.usage for each in run.steps.all()]),
         }
     )
 

@@ -109,13 +109,14 @@ def make(
         evidence_missing=index.missing,
         cites=planned.plan.cites,
         degraded=tuple(notes),
-        roles=tuple(_row(step) for step in steps if step.role != "code"),
+        roles=tuple(role_row(step) for step in steps if step.role != "code"),
         usage=usage_of([step.usage for step in steps]),
         finished_at=run.site.now(),
     )
 
 
-def _row(step: StepRecord) -> RoleRow:
+def role_row(step: StepRecord) -> RoleRow:
+    """Return who played a role in a step, as the report tells it."""
     return RoleRow(
         step=step.name,
         role=step.role,

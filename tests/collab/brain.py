@@ -67,6 +67,9 @@ def answers(call: Any, *names: str, **given: str | None) -> list[dict[str, Any]]
 class Brain:
     """A rule for `ScriptedServer`."""
 
+    answers = staticmethod(answers)
+    validation = staticmethod(validation)
+
     def __init__(self) -> None:
         self.says: dict[str, Any] = {}
         self.asked: dict[str, list[Any]] = defaultdict(list)

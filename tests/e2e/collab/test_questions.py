@@ -2,73 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
 import signal
 import subprocess
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import ModuleType
-
 GOLDEN = Path(__file__).parent / "golden"
-HERE = Path(__file__).parents[1] / "collab"
-
-
-def _load(name: str, path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-servers: Any = _load("aispool_e2e_scripted_server", HERE / "server.py")
-brains: Any = _load("aispool_e2e_brain", HERE / "brain.py")
-
-
-@pytest.fixture
-def brain(host: Any) -> Iterator[Any]:
-    """The scripted models; the workspace knows them as its providers qwen and gemini."""
-    one = brains.Brain()
-    with servers.ScriptedServer(one) as server:
-        (host.ws.configs / "roles.toml").write_text(
-            f'[providers.qwen]\nbase_url = "{server.base_url("openai")}"\n'
-            f'[providers.gemini]\nbase_url = "{server.base_url("gemini")}"\n'
-            "[limits]\nevidence_wait_s = 60.0\ncall_budget_s = 30.0\n"
-        )
-        env = host.ws.configs / "env" / "collab.env"
-        env.write_text("QWEN_API_KEY=k-qwen\nGEMINI_API_KEY=k-gemini\n")
-        env.chmod(0o600)
-        yield one
-
-
-def ask(host: Any, text: str, task_id: str = "q", kind: str = "general", **more: Any) -> None:
-    parameters = {"prompt": text, **more.pop("parameters", {})}
-    fields = {"task_id": task_id, "tool": "collab", "command": kind, "parameters": parameters, **more}
-    host.put(f"{task_id}.json", json.dumps(fields).encode())
-
-
-def collab(host: Any, task_id: str = "q") -> Path:
-    """Where a run's files lie, wherever it stands."""
-    session = host.ws.sessions / task_id / "collab"
-    return session if session.is_dir() else host.ws.results / task_id / "collab"
-
-
-def report_of(host: Any, task_id: str = "q") -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((collab(host, task_id) / "report.json").read_text())
-    return found
-
-
 # ---- the three use cases: a slow system, no internet, an application to be optimised
 
 
@@ -89,16 +33,16 @@ def slow_system(brain: Any) -> None:
     }  # fmt: skip
     brain.says["analyst"] = lambda call: {
         "text": "La carga supera el número de procesadores.",
-        "answers": brains.answers(call, "load", bottleneck="cpu", act_now="yes"),
+        "answers": brain.answers(call, "load", bottleneck="cpu", act_now="yes"),
     }
     brain.says["executor"] = lambda call: {
         "text": "Primero mirar, después bajar la prioridad.",
-        "answers": brains.answers(call, "load", bottleneck="cpu", act_now="yes"),
+        "answers": brain.answers(call, "load", bottleneck="cpu", act_now="yes"),
         "commands": [{"command": "uptime", "purpose": "Ver la carga actual."}],
     }
     brain.says["innovator"] = lambda call: {
         "text": "Un límite de recursos lo evitaría.",
-        "answers": brains.answers(call, "memory", bottleneck="memory", act_now="yes"),
+        "answers": brain.answers(call, "memory", bottleneck="memory", act_now="yes"),
     }
     brain.says["integration"] = {
         "summary": "El procesador es el cuello de botella; la memoria no está descartada.",
@@ -130,9 +74,9 @@ def no_internet(brain: Any) -> None:
     ):
         brain.says[role] = lambda call, role=role, cause=cause: {
             "text": f"The {role} points at {cause}.",
-            "answers": brains.answers(call, "dns", "network", cause=cause, is_local="yes"),
+            "answers": brain.answers(call, "dns", "network", cause=cause, is_local="yes"),
         }
-    brain.says["validation-innovator"] = brains.validation(
+    brain.says["validation-innovator"] = brain.validation(
         "accuracy", vetoes=(("answer:cause", "the routes are in the evidence and complete"),)
     )
     brain.says["integration"] = {
@@ -160,7 +104,7 @@ def optimise(brain: Any) -> None:
     for role in ("analyst", "executor", "innovator"):
         brain.says[role] = lambda call, role=role: {
             "text": f"The {role} looked at the loop.",
-            "answers": brains.answers(call, "file-app.py", hot_spot="computation", risk="low"),
+            "answers": brain.answers(call, "file-app.py", hot_spot="computation", risk="low"),
         }
     brain.says["integration"] = {
         "summary": "The nested loop is quadratic; a set makes it linear.",
@@ -188,7 +132,7 @@ def settled(text: str) -> str:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_use_cases_from_question_to_report(host: Any, brain: Any, case: str) -> None:
+def test_use_cases_from_question_to_report(host: Any, runs: Any, brain: Any, case: str) -> None:
     """A question is dropped, facts are collected by a shell task, and the report is the task's answer.
 
     There is one slot: the pipeline takes none while it waits for the task that collects its facts.
@@ -200,16 +144,16 @@ def test_use_cases_from_question_to_report(host: Any, brain: Any, case: str) -> 
         files.mkdir()
         (files / "app.py").write_text("for a in rows:\n    for b in rows:\n        compare(a, b)\n")
     host.start(slots=1)
-    ask(host, text, kind=kind)
+    runs.ask(text, kind=kind)
     result = host.result("q", limit_s=90)
     assert result["state"] == "succeeded", result["reason"]
-    assert result["usage"]["input_tokens"] == 11 * len(report_of(host)["roles"])
-    report = report_of(host)
+    assert result["usage"]["input_tokens"] == 11 * len(runs.report()["roles"])
+    report = runs.report()
     if case != "optimise":
         assert host.result("q.facts")["state"] == "succeeded"
         assert report["evidence"], report["evidence_missing"]
     assert report["quotes_found"] == report["quotes"]
-    assert result["output"]["text"].strip() == (collab(host) / "report.md").read_text().strip()
+    assert result["output"]["text"].strip() == (runs.folder() / "report.md").read_text().strip()
     golden = GOLDEN / f"collab-{case}.md"
     shown = settled(result["output"]["text"])
     if os.environ.get("AISPOOL_WRITE_GOLDEN"):
@@ -218,7 +162,7 @@ def test_use_cases_from_question_to_report(host: Any, brain: Any, case: str) -> 
     assert shown == golden.read_text()
 
 
-def test_killed_under_the_agent_it_goes_on_by_itself(host: Any, brain: Any) -> None:
+def test_killed_under_the_agent_it_goes_on_by_itself(host: Any, runs: Any, brain: Any) -> None:
     """SIGKILL of the pipeline's process: another attempt follows at once, and asks nothing twice."""
     gate = host.folder / "gate"
     usual = brain._integration
@@ -230,7 +174,7 @@ def test_killed_under_the_agent_it_goes_on_by_itself(host: Any, brain: Any) -> N
 
     brain.says["integration"] = waits
     host.start()
-    ask(host, "Shall I do it?")
+    runs.ask("Shall I do it?")
     step = host.ws.sessions / "q" / "collab" / "steps" / "4-consensus.json"
     host.wait(step.exists, "phase 4 is reached")
     host.wait(lambda: brain.asked["integration"], "the coordinator is asked")
@@ -246,26 +190,26 @@ def test_killed_under_the_agent_it_goes_on_by_itself(host: Any, brain: Any) -> N
     assert set(counts.values()) == {1}
 
 
-def test_a_rate_limit_parks_the_task(host: Any, brain: Any) -> None:
+def test_a_rate_limit_parks_the_task(host: Any, runs: Any, brain: Any, fault: Any) -> None:
     """When nobody can answer because of a limit, the task waits for its end instead of failing."""
     for role in ("analyst", "executor", "innovator"):
-        brain.says[role] = servers.Fault(error="rate_limit", retry_after_s=600)
+        brain.says[role] = fault(error="rate_limit", retry_after_s=600)
     host.start()
-    ask(host, "Shall I do it?")
+    runs.ask("Shall I do it?")
     status = host.wait_for_state("q", "deferred")
     assert "goes on when the limit ends" in status["reason"]
     host.cancel("q")
     assert host.result("q")["state"] == "cancelled"
 
 
-def test_a_task_is_reviewed_by_exactly_one_other(host: Any, brain: Any) -> None:
+def test_a_task_is_reviewed_by_exactly_one_other(host: Any, runs: Any, brain: Any) -> None:
     """`"review": true`: the result of a shell task is reviewed, with its own words as evidence."""
     host.start()
     host.shell("job", "echo The answer is 42", review=True)
     assert host.result("job")["state"] == "succeeded"
     review = host.result("job.review", limit_s=60)
     assert review["state"] == "succeeded", review["reason"]
-    assert set(report_of(host, "job.review")["evidence"]) == {"task", "outcome", "answer"}
+    assert set(runs.report("job.review")["evidence"]) == {"task", "outcome", "answer"}
     assert "The answer is 42" in brain.asked["analyst"][0].text
     (host.ws.results / "job" / "retry").touch()
     host.wait((host.ws.results / "job" / "attempts" / "002").is_dir, "the job ran again")
@@ -278,14 +222,14 @@ def test_a_task_is_reviewed_by_exactly_one_other(host: Any, brain: Any) -> None:
     assert not list(host.ws.rejected.glob("job.review*"))
 
 
-def test_a_report_goes_back_to_the_host_it_is_about(host: Any, brain: Any) -> None:
+def test_a_report_goes_back_to_the_host_it_is_about(host: Any, runs: Any, brain: Any) -> None:
     """On a collector: facts are asked for in the host's mirror, the report is sent there as a task."""
     slow_system(brain)
     mirror = host.ws.root / "fleet" / "web1"
     for name in ("tasks", "results", "sessions", "rejected"):
         (mirror / name).mkdir(parents=True, exist_ok=True)
     host.start()
-    ask(host, "¿Por qué va lento?", kind="system_analysis", parameters={"host": "web1"})
+    runs.ask("¿Por qué va lento?", kind="system_analysis", parameters={"host": "web1"})
     sent = mirror / "tasks" / "q.facts.json"
     host.wait(sent.exists, "the facts are asked for")
     fields = json.loads(sent.read_text())
@@ -302,62 +246,55 @@ def test_a_report_goes_back_to_the_host_it_is_about(host: Any, brain: Any) -> No
     (artifacts.parent / "result.json").write_text(json.dumps({**done, "task_id": "q.facts", "host": "web1"}))
     result = host.result("q", limit_s=60)
     assert result["state"] == "succeeded", result["reason"]
-    report = report_of(host)
+    report = runs.report()
     assert "load" in report["evidence"]
-    index = json.loads((collab(host) / "evidence" / "index.json").read_text())
+    index = json.loads((runs.folder() / "evidence" / "index.json").read_text())
     assert {item["host"] for item in index["items"]} == {"web1"}
     back = json.loads((mirror / "tasks" / "q.report.json").read_text())
     assert back["parameters"]["output"] == "results/q.report.md"
     assert (mirror / "tasks" / "q.report.files" / "report.md").read_text() == (
-        collab(host) / "report.md"
+        runs.folder() / "report.md"
     ).read_text()
 
 
-def command_line(host: Any, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "agent", "--workspace", str(host.ws.root), *arguments],
-        env={**host.env, **env}, capture_output=True, text=True, timeout=100, check=False, cwd=host.folder,
-    )  # fmt: skip
-
-
-def test_from_the_command_line(host: Any, brain: Any) -> None:
+def test_from_the_command_line(host: Any, runs: Any, brain: Any) -> None:
     """`collab run` prints the report alone on standard output, and its steps on standard error."""
     host.start()
-    done = command_line(host, "collab", "run", "Shall I do it?", "--id", "mine")
+    done = runs.command_line("collab", "run", "Shall I do it?", "--id", "mine")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("# Report: mine\n")
     assert "2-analyst (qwen) ok" in done.stderr
-    shown = command_line(host, "collab", "show", "mine")
+    shown = runs.command_line("collab", "show", "mine")
     assert shown.stdout == done.stdout
-    steps = command_line(host, "collab", "show", "mine", "--steps")
+    steps = runs.command_line("collab", "show", "mine", "--steps")
     assert "4-integration" in steps.stdout
-    document = json.loads(command_line(host, "collab", "show", "mine", "--json").stdout)
-    assert document["report"]["consensus"]["percent"] == report_of(host, "mine")["consensus"]["percent"]
+    document = json.loads(runs.command_line("collab", "show", "mine", "--json").stdout)
+    assert document["report"]["consensus"]["percent"] == runs.report("mine")["consensus"]["percent"]
     assert brain.counts()["plan"] == 1
 
 
-def test_a_plain_question_is_answered_by_one(host: Any, brain: Any) -> None:
+def test_a_plain_question_is_answered_by_one(runs: Any, brain: Any) -> None:
     """No task, no agent: one call, one answer."""
-    done = command_line(host, "ask", "What does the acronym DNS stand for?")
+    done = runs.command_line("ask", "What does the acronym DNS stand for?")
     assert done.stdout == "A plain answer.\n", done.stderr
     assert brain.counts() == {"ask": 1}
 
 
-def test_a_question_is_handed_over_by_a_rule(host: Any, brain: Any) -> None:
+def test_a_question_is_handed_over_by_a_rule(host: Any, runs: Any, brain: Any) -> None:
     """The rule is named to the person, and written into the run."""
     host.start()
-    done = command_line(host, "ask", "Should we migrate the mail server? Compare two options.")
+    done = runs.command_line("ask", "Should we migrate the mail server? Compare two options.")
     assert done.returncode == 0, done.stderr
     assert "handed over by the rule several_perspectives" in done.stderr
     assert "Handed over by the rule several_perspectives" in done.stdout
     assert brain.counts()["plan"] == 1
-    plain = command_line(host, "ask", "--plain", "Should we migrate the mail server?")
+    plain = runs.command_line("ask", "--plain", "Should we migrate the mail server?")
     assert plain.stdout == "A plain answer.\n"
 
 
-def test_a_dry_run_asks_nobody(host: Any, brain: Any) -> None:
+def test_a_dry_run_asks_nobody(host: Any, runs: Any, brain: Any) -> None:
     """It names the rule, the kind, and who would answer with which key; nothing is dropped."""
-    done = command_line(host, "collab", "run", "--dry-run", "¿Por qué mi sistema está lento?")
+    done = runs.command_line("collab", "run", "--dry-run", "¿Por qué mi sistema está lento?")
     assert done.returncode == 0, done.stderr
     assert "handed over  yes, by the rule complex" in done.stdout
     assert "kind         system_analysis" in done.stdout
@@ -365,20 +302,20 @@ def test_a_dry_run_asks_nobody(host: Any, brain: Any) -> None:
     assert "k-gemini" not in done.stdout
     assert brain.counts() == {}
     assert not list(host.ws.tasks.glob("*.json"))
-    document = json.loads(command_line(host, "ask", "--dry-run", "--json", "What is a server?").stdout)
+    document = json.loads(runs.command_line("ask", "--dry-run", "--json", "What is a server?").stdout)
     assert document["hands_over"] is False
 
 
-def test_what_cannot_be_asked_is_refused_before_it_is_dropped(host: Any, brain: Any) -> None:
+def test_what_cannot_be_asked_is_refused_before_it_is_dropped(host: Any, runs: Any, brain: Any) -> None:
     """A wrong domain or host, and a misspelt kind in a task file."""
     for arguments, says in (
         (("--domain", "cooking"), "there is no domain 'cooking'"),
         (("--host", "nowhere"), "there is no host 'nowhere'"),
     ):
-        done = command_line(host, "collab", "run", "x", *arguments)
+        done = runs.command_line("collab", "run", "x", *arguments)
         assert done.returncode == 1
         assert says in done.stderr
     host.start()
-    ask(host, "x", "odd", "securty")
+    runs.ask("x", "odd", "securty")
     assert "'security'" in host.refusal("odd.json")["remedy"]
     assert brain.counts() == {}
