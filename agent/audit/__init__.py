@@ -9,7 +9,8 @@ that, keep the digest that `aispool audit verify` prints elsewhere, and give it 
 
 Append = lock, find the last entry, write one line, fsync, note it in the head. Nothing is ever removed: a
 line that a crash tore is ended by a line break, and the next entry (`mended`) holds its digest. A full file
-is renamed to audit-N.jsonl, N being its first entry; the chain goes on in the new one.
+is renamed to audit-N.jsonl, N being its first entry; the chain goes on in the new one. Whoever wants to begin
+anew moves all of these and .audit.head away; a log that went without its head is told of in the next one.
 """
 
 from agent.audit.line import AuditError, Entry
