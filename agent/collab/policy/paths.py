@@ -81,11 +81,17 @@ def is_kind(paths: Paths, kind: Kind, path: str, where: Where) -> bool:
     """Tell whether a path, perhaps with wildcards, is or could be one of a kind."""
     patterns: tuple[str, ...] = getattr(paths, kind)
     for spelling in spellings(path, where):
-        if any(may_match(spelling, pattern) for pattern in patterns):
+        if any(_could_be(spelling, pattern) for pattern in patterns):
             return True
         if kind == "secret" and _has_secret_name(paths, spelling):
             return True
     return False
+
+
+def _could_be(spelling: str, pattern: str) -> bool:
+    # a mere * between two slashes is not meant to be a folder of that name, wherever it is
+    anywhere = pattern.startswith("**/") and pattern[3] != "."
+    return not (anywhere and "*" in spelling.split("/")) and may_match(spelling, pattern)
 
 
 def _has_secret_name(paths: Paths, spelling: str) -> bool:
