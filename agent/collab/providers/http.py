@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 
 from agent.collab.credentials import HIDDEN, SHORTEST, hidden, without
+from agent.collab.providers.addresses import carries_secrets, is_loopback
 from agent.collab.providers.base import ProviderError
-from agent.collab.providers.definition import carries_secrets, is_loopback
 from agent.collab.providers.failures import failure_of
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 from agent.collab.credentials import Secret, hidden
+from agent.collab.providers.addresses import carries_secrets, check_url
 from agent.collab.providers.base import ProviderError
-from agent.collab.providers.definition import carries_secrets, check_url
 from agent.collab.providers.failures import failure_of
 from agent.collab.providers.http import Http
 

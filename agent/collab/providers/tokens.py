@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from agent.collab.credentials import CredentialError, Secret
+from agent.collab.providers.addresses import check_url
 from agent.collab.providers.base import PASSING, ProviderError
-from agent.collab.providers.definition import check_url
 from agent.collab.providers.oauth import OAuthError
 from spool.files import make_folder, remove
 from spool.records import DamagedError, Record

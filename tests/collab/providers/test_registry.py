@@ -13,9 +13,10 @@ import pytest
 
 from agent.collab import credentials
 from agent.collab.credentials import CredentialError, Secret, find_keys, hidden, store_key
+from agent.collab.providers.addresses import carries_secrets
 from agent.collab.providers.base import ProviderError
 from agent.collab.providers.caller import Choice
-from agent.collab.providers.definition import builtin, carries_secrets, definitions, load_definitions
+from agent.collab.providers.definition import builtin, definitions, load_definitions
 from agent.collab.providers.registry import open_providers
 from agent.config import ConfigError
 
