@@ -38,7 +38,9 @@ def explain(place: Place, question: str, *, kind: str | None, domain: str | None
         "rule": said.rule,
         "rules": [{"rule": name, "about": roles.rules[name].about, "why": why} for name, why in said.words],
         "type": type_name,
+        "type_about": roles.types[type_name].about,
         "domain": named,
+        "domain_about": roles.domains[named].about if named else "",
         "language": detect(question),
         "evidence_if_no_plan": list(roles.types[type_name].evidence),
         "roles": cast,
@@ -75,6 +77,12 @@ def _cast(roles: Roles, providers: Providers, kind: str, domain: str | None) -> 
     return found
 
 
+def _about(text: str) -> str:
+    from agent.sanitize import one_line  # noqa: PLC0415
+
+    return f": {one_line(text)}" if text else ""
+
+
 def _tell(found: dict[str, Any]) -> None:
     from agent.sanitize import one_line  # noqa: PLC0415
 
@@ -82,8 +90,8 @@ def _tell(found: dict[str, Any]) -> None:
     click.echo(f"handed over  {by}")
     for each in found["rules"]:
         click.echo(f"  {each['rule']:<24} {one_line(each['why'])}")
-    click.echo(f"kind         {found['type']}")
-    click.echo(f"domain       {found['domain'] or '-'}")
+    click.echo(f"kind         {found['type']}{_about(found['type_about'])}")
+    click.echo(f"domain       {found['domain'] or '-'}{_about(found['domain_about'])}")
     click.echo(f"language     {found['language']}")
     click.echo(
         f"evidence     {', '.join(found['evidence_if_no_plan']) or '-'} (when the coordinator makes no plan)"

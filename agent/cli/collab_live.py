@@ -35,7 +35,7 @@ def live_steps(watch: Watch, task_id: str) -> Iterator[None]:
 
 
 def _table(watch: Watch, task_id: str) -> Group:
-    table = Table(box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False, expand=True)
     for name in ("step", "role", "provider", "state", "took"):
         table.add_column(name, no_wrap=True)
     table.add_column("why", overflow="ellipsis", no_wrap=True, ratio=1)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from agent import audit
+from agent.audit import AuditError
 from agent.collab import evidence, question, run
 from agent.collab.asking import Run
 from agent.collab.children import ChildError
@@ -65,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _give_up("question", str(error))
     except (ConfigError, CredentialError, WorkspaceError) as error:
         return _give_up("configuration", str(error))
-    except (ChangedError, DamagedError) as error:
+    except (AuditError, ChangedError, DamagedError) as error:
         return _give_up("damaged", str(error))
 
 

@@ -72,7 +72,7 @@ def collect_answers(run: Run, plan: Plan, evidence: str) -> tuple[Spoken, ...]:
             "task": assignment.task,
             "evidence": evidence,
             "questions": prompts.questions_block(plan.questions),
-            "proposing": prompts.filled(proposing, prompts.common(run.question, run.domain)),
+            "proposing": prompts.filled(proposing, prompts.common(run.question, run.roles)),
         }
         name = f"2-{assignment.role}"
         turns.append(Turn(name, 2, assignment.role, Response, run.roles.prompts.answer, values, (PLAN,)))

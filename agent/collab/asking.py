@@ -94,8 +94,8 @@ def ask(run: Run, turn: Turn) -> StepRecord:
         run.progress.known(found)
         return found
     role = run.roles.roles[turn.role]
-    system = prompts.filled(role.prompt, prompts.common(run.question, run.domain, turn.role))
-    values = {**prompts.common(run.question, run.domain, turn.role), **turn.values}
+    system = prompts.filled(role.prompt, prompts.common(run.question, run.roles, turn.role))
+    values = {**prompts.common(run.question, run.roles, turn.role), **turn.values}
     prompt = prompts.filled(turn.template, values)
     step = StepRecord(
         name=turn.name,

@@ -13,7 +13,7 @@ from agent.collab.records import Assignment, Plan
 from agent.collab.roles import COORDINATOR
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from agent.collab.asking import Run
     from agent.collab.records import StepRecord
@@ -39,13 +39,16 @@ class Planned:
         return tuple(assignment.role for assignment in self.plan.assignments)
 
 
-def make_plan(run: Run, catalogue: Mapping[str, str], memory: str) -> Planned:
+def make_plan(
+    run: Run, catalogue: Mapping[str, str], memory: str = "", memory_ids: Collection[str] = ()
+) -> Planned:
     """Ask the coordinator; whatever it says, those who take part and the evidence are known ones.
 
     Args:
         run: whose.
         catalogue: evidence that may be chosen, or is there: name → what it shows.
         memory: what earlier runs remember, as a block of data; empty when there is nothing.
+        memory_ids: of the entries in it; a plan cites no others.
     """
     candidates = candidates_of(run)
     values = {
@@ -68,9 +71,12 @@ def make_plan(run: Run, catalogue: Mapping[str, str], memory: str) -> Planned:
     if not kept:
         return Planned(standard_plan(run), step, "it gave no role anything to do")
     wanted = [name for name in plan.evidence if name in run.roles.evidence]
-    return Planned(
-        plan.model_copy(update={"assignments": kept, "evidence": _with_domain(run, wanted)}), step, None
-    )
+    changes = {
+        "assignments": kept,
+        "evidence": _with_domain(run, wanted),
+        "cites": tuple(cited for cited in plan.cites if cited in memory_ids),
+    }
+    return Planned(plan.model_copy(update=changes), step)
 
 
 def candidates_of(run: Run) -> tuple[str, ...]:

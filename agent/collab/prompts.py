@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from agent.collab.records import Question, QuestionRecord
-    from agent.collab.roles import DomainDefinition, Roles
+    from agent.collab.roles import Roles
 
 MARK_CHARS: Final = 12
 NOTHING: Final = "(none)"
@@ -77,14 +77,13 @@ def names_block(about: Iterable[tuple[str, str]]) -> str:
     return "\n".join(f"- {name}: {what}" for name, what in about) or NOTHING
 
 
-def common(
-    question: QuestionRecord, domain: DomainDefinition | None, role: str | None = None
-) -> dict[str, Any]:
-    """Return the values that every prompt may use."""
+def common(question: QuestionRecord, roles: Roles, role: str | None = None) -> dict[str, Any]:
+    """Return the values that every prompt may use; the field of knowledge may say more to one role."""
+    domain = roles.domains.get(question.domain or "")
     said = [domain.prompt, domain.prompts.get(role or "", "")] if domain else []
     return {
         "question": fenced("question", question.text),
-        "type": question.type,
+        "type": f"{question.type} ({roles.types[question.type].about})",
         "language": name_of(question.language),
         "host": question.host or "this one",
         "domain": "\n".join(text for text in said if text),

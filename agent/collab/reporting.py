@@ -39,6 +39,7 @@ def missing_parts(
 def dependence(run: Run, spoken: Sequence[Spoken], say: dict[str, str]) -> str | None:
     """Return the sentence that the validator is of the family of some whom it judged; None when it is not."""
     families = {one.validation_step.family for one in spoken if one.validation_step and one.validation}
+    families.discard(None)
     alike = [one.role for one in spoken if one.response is not None and one.step.family in families]
     if not alike or run.roles.validator is None:
         return None

@@ -98,7 +98,8 @@ def answer(work: Work) -> Report:
     run.progress.doing("planning")
     entries = memory.recall(site.workspace, run.question.text, limit=MEMORIES, host=site.place)
     remembered = memory.prompt_block(entries) if entries else ""
-    planned = make_plan(run, evidence.catalogue_of(run.roles, work.given), remembered)
+    ids = {entry.id for entry in entries}
+    planned = make_plan(run, evidence.catalogue_of(run.roles, work.given), remembered, ids)
     run.progress.doing("collecting evidence")
     index = evidence.collect(site, planned.plan.evidence, work.given)
     texts = evidence.texts(site.collab, index)
