@@ -64,8 +64,13 @@ def test_the_built_in_ones_are_good(workspace: Workspace) -> None:
 
 def test_the_usual_ports() -> None:
     """Ollama, llama.cpp, vLLM and LM Studio."""
-    ports = {name: options["base_url"] for name, options in builtin().items() if options.get("local")}
-    assert set(ports) == {"ollama", "llamacpp", "vllm", "lmstudio"}
+    found = {name: options["base_url"] for name, options in builtin().items() if options.get("local")}
+    assert found == {
+        "ollama": "http://127.0.0.1:11434/v1",
+        "llamacpp": "http://127.0.0.1:8080/v1",
+        "vllm": "http://127.0.0.1:8000/v1",
+        "lmstudio": "http://127.0.0.1:1234/v1",
+    }
 
 
 def test_options_are_laid_over_one_by_one(workspace: Workspace, roles: Any) -> None:
