@@ -14,13 +14,12 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from spool.exclusive import move_new
-from spool.files import fsync_folder, make_folder, move, remove
+from spool.files import fsync_folder, make_folder, move, remove, remove_tree, rename
 from spool.names import FILES_SUFFIX, WHY_SUFFIX, stem_of
 
 if TYPE_CHECKING:
@@ -64,18 +63,18 @@ def claim(workspace: Workspace, agent: str, dropped: Path, task_id: str) -> Clai
         OSError: the workspace is unwritable, or spans two file systems.
     """
     folder = workspace.agent(agent) / task_id
-    folder.mkdir(mode=0o700)
     source = folder / SOURCE
     try:
-        source.mkdir(mode=0o700)
-        dropped.rename(source / dropped.name)
+        _make_empty(folder)
+        _make_empty(source)
+        rename(dropped, source / dropped.name)
+    except FileExistsError:
+        raise
     except OSError as error:
-        # a network file system may have renamed it and lost the answer: then it is ours
-        if not os.path.lexists(source / dropped.name):
-            _remove_empty(source, folder)
-            if isinstance(error, FileNotFoundError):
-                return None
-            raise
+        _remove_empty(source, folder)
+        if isinstance(error, FileNotFoundError):
+            return None
+        raise
     mine = Claim(task_id, folder)
     try:
         bring_files(workspace, mine, dropped)
@@ -86,6 +85,15 @@ def claim(workspace: Workspace, agent: str, dropped: Path, task_id: str) -> Clai
             raise
         return None  # taken over
     return mine
+
+
+def _make_empty(folder: Path) -> None:
+    """Make a folder; one that is there and empty will do: its answer got lost, or a kill left it."""
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        if any(folder.iterdir()):
+            raise
 
 
 def _remove_empty(*folders: Path) -> None:
@@ -112,12 +120,12 @@ def bring_files(workspace: Workspace, mine: Claim, dropped: Path) -> None:
 def _move_folder(source: Path, target: Path) -> None:
     """Rename a folder; a read-only one, as `cp -a` leaves it, is made writable first (rename(2), EACCES)."""
     try:
-        source.rename(target)
+        rename(source, target)
     except PermissionError:
         if source.is_symlink() or not source.is_dir():
             raise
         source.chmod(source.stat().st_mode | 0o700)
-        source.rename(target)
+        rename(source, target)
 
 
 def give_back(workspace: Workspace, mine: Claim) -> bool:
@@ -167,7 +175,7 @@ def discard(mine: Claim) -> None:
     """Remove a claim whose task lies elsewhere."""
     # first what would be taken for a task when the removal is cut off
     remove(mine.folder / TASK)
-    shutil.rmtree(mine.folder)
+    remove_tree(mine.folder)
     fsync_folder(mine.folder.parent)
 
 

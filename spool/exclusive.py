@@ -12,7 +12,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from spool.files import fsync_folder
+from spool.files import fsync_folder, is_at, rename
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,10 +37,11 @@ def move_new(source: Path, target: Path) -> None:
 
 
 def _rename_new(source: Path, target: Path) -> None:
+    inode = source.lstat().st_ino
     code = _renameat2(source, target)
     if code in _UNSUPPORTED:
         _rename_by_link(source, target)
-    elif code != 0:
+    elif code != 0 and not (code == errno.ENOENT and is_at(target, inode)):
         raise OSError(code, os.strerror(code), os.fspath(source), None, os.fspath(target))
 
 
@@ -56,11 +57,16 @@ def _rename_by_link(source: Path, target: Path) -> None:
     if stat.S_ISDIR(source.lstat().st_mode):
         # link(2) is not for folders; rename(2) itself refuses one that is not empty
         try:
-            source.rename(target)
+            rename(source, target)
         except OSError as error:
             if error.errno not in {errno.ENOTEMPTY, errno.ENOTDIR}:
                 raise
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(target)) from None
         return
-    os.link(source, target, follow_symlinks=False)
-    source.unlink()
+    inode = source.lstat().st_ino
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except FileExistsError:
+        if not is_at(target, inode):
+            raise
+    source.unlink(missing_ok=True)

@@ -5,6 +5,9 @@ Move  = rename, fsync of the destination folder, fsync of the source folder.
 Both orders are those of "All File Systems Are Not Created Equal" (OSDI 2014): a rename without
 fsync leaves an empty file after a power cut.
 
+On NFS an answer may get lost, and the repeated request finds done what the first one did: ENOENT for a
+rename, EEXIST for a link. Such an error is believed only when the file is not where it was to go.
+
 Standard library only: the wrapper imports this module without site-packages.
 """
 
@@ -15,7 +18,7 @@ import os
 import signal
 import stat
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,7 +102,30 @@ def write_all(descriptor: int, content: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def _write_temporary(target: Path, content: bytes) -> Path:
+def is_at(path: Path, inode: int) -> bool:
+    """Tell by its number whether a file is there; by listing, since a lookup may be answered from a cache."""
+    try:
+        with os.scandir(path.parent) as entries:
+            return any(entry.name == path.name and entry.inode() == inode for entry in entries)
+    except FileNotFoundError:
+        return False
+
+
+def rename(source: Path, target: Path) -> None:
+    """Rename a file or a folder, however often the request is sent.
+
+    Raises:
+        OSError: nothing was changed.
+    """
+    inode = source.lstat().st_ino
+    try:
+        source.rename(target)
+    except FileNotFoundError:
+        if not is_at(target, inode):
+            raise
+
+
+def _write_temporary(target: Path, content: bytes) -> tuple[Path, int]:
     # cut by bytes: a name of 255 bytes may hold few characters
     readable = os.fsencode(target.name)[:100].decode(errors="ignore")
     temporary = target.with_name(f".{readable}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
@@ -108,12 +134,13 @@ def _write_temporary(target: Path, content: bytes) -> Path:
         try:
             write_all(descriptor, content)
             os.fsync(descriptor)
+            inode = os.fstat(descriptor).st_ino
         finally:
             os.close(descriptor)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    return temporary
+    return temporary, inode
 
 
 def put(target: Path, content: bytes, *, durable: bool = True) -> None:
@@ -127,12 +154,13 @@ def put(target: Path, content: bytes, *, durable: bool = True) -> None:
     Raises:
         OSError: nothing was changed.
     """
-    temporary = _write_temporary(target, content)
+    temporary, inode = _write_temporary(target, content)
     try:
         temporary.replace(target)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+    except OSError as error:
+        if not isinstance(error, FileNotFoundError) or not is_at(target, inode):
+            temporary.unlink(missing_ok=True)
+            raise
     if durable:
         fsync_folder(target.parent)
 
@@ -144,12 +172,11 @@ def put_new(target: Path, content: bytes) -> None:
         FileExistsError: the name is taken; nothing was changed.
         OSError: nothing was changed.
     """
-    temporary = _write_temporary(target, content)
+    temporary, inode = _write_temporary(target, content)
     try:
         os.link(temporary, target)
     except FileExistsError:
-        # NFS may answer so to a repeated request that the first one fulfilled (open(2), O_EXCL)
-        if temporary.stat().st_nlink != 2:  # noqa: PLR2004 - both names
+        if not is_at(target, inode):
             raise
     finally:
         temporary.unlink(missing_ok=True)
@@ -163,7 +190,7 @@ def move(source: Path, target: Path) -> None:
         FileNotFoundError: another was faster, or a folder is missing.
         OSError: the target is a folder that is not empty, or lies on another file system.
     """
-    source.rename(target)
+    rename(source, target)
     fsync_folder(target.parent)
     if source.parent != target.parent:
         fsync_folder(source.parent)
@@ -176,6 +203,21 @@ def remove(path: Path) -> None:
     except FileNotFoundError:
         return
     fsync_folder(path.parent)
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder with all it holds; what is gone already is fine, the folder itself too.
+
+    Raises:
+        OSError: something of it cannot be removed.
+    """
+    import shutil  # noqa: PLC0415 - the wrapper, which starts often, needs none of it
+
+    def go_on(_function: object, _path: str, trouble: tuple[Any, BaseException, Any]) -> None:
+        if not isinstance(trouble[1], FileNotFoundError):
+            raise trouble[1]
+
+    shutil.rmtree(folder, onerror=go_on)
 
 
 @contextmanager

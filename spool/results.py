@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +28,7 @@ from spool.files import (
     put_new,
     read_regular,
     remove,
+    remove_tree,
 )
 from spool.names import is_task_id, new_ulid
 from spool.records import DamagedError, Result, Tombstone
@@ -239,4 +239,4 @@ def _remove_tree(folder: Path) -> None:
             sub = Path(parent, name)
             if not sub.is_symlink():
                 sub.chmod(0o700)
-    shutil.rmtree(folder)
+    remove_tree(folder)
