@@ -170,14 +170,21 @@ def test_the_entry_that_mends_may_be_torn_itself(workspace: Workspace) -> None:
     assert audit.verify(workspace).bad is None
 
 
-def test_torn_lines_do_not_excuse_an_edit(workspace: Workspace) -> None:
-    """What is left of a torn line may not be exchanged later."""
+@pytest.mark.parametrize("change", [b"", b"{}\n", b'{"n": 5\n'])
+def test_torn_lines_do_not_excuse_an_edit(workspace: Workspace, change: bytes) -> None:
+    """What is left of torn lines may not be exchanged, removed or added to later: not even the first."""
     written(workspace, 3)
-    with log_of(workspace).open("ab") as stream:
-        stream.write(b'{"n": 4')
+    first, second = b'{"n": 4, "ev\n', b'{"n": 4\n'
+    for piece in (first, second):
+        with log_of(workspace).open("ab") as stream:
+            stream.write(piece)
     audit.append(workspace, "run", who="agent")
+    assert audit.verify(workspace).bad is None
     content = log_of(workspace).read_bytes()
-    log_of(workspace).write_bytes(content.replace(b'{"n": 4\n', b'{"n": 5\n'))
+    for torn in (first, second):
+        log_of(workspace).write_bytes(content.replace(torn, change))
+        assert bad_line(workspace) == 4
+    log_of(workspace).write_bytes(content.replace(first, b"more\n" + first))
     assert bad_line(workspace) == 4
 
 
