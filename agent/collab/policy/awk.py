@@ -19,6 +19,8 @@ _TOKEN: Final = re.compile(
 )
 _REGEX: Final = re.compile(r"/(?:[^/\\\n\[]|\\.|\[\^?\]?(?:[^\]\\\n]|\\.)*\])+/")
 _VALUE_BEFORE_REGEX: Final = frozenset({"print", "printf", "return", "in", "case", "else", "do", "exit"})
+_GOES_ON: Final = frozenset({",", "&&", "||"})
+"""Behind these, a line break ends no statement."""
 _STATEMENT_ENDS: Final = frozenset({";", "\n", "}", "{"})
 
 
@@ -42,7 +44,7 @@ class _Reader:
         kind = match.lastgroup
         if kind == "slash":
             self.slash()
-        elif kind not in {"blank", "comment"}:
+        elif kind not in {"blank", "comment"} and not (match.group() == "\n" and self.before in _GOES_ON):
             token = "string" if kind == "string" else match.group()
             self.token(token)
             self.before = token

@@ -13,7 +13,10 @@ from urllib.parse import urlsplit
 _HOST: Final = re.compile(
     r"(?=.{1,60}$)(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,22}[A-Za-z0-9])?\.){0,4}[A-Za-z0-9](?:[A-Za-z0-9-]{0,22}[A-Za-z0-9])?\.?"
 )
-_ADDRESS: Final = re.compile(r"\[?[0-9a-fA-F:]{2,39}(?:%\w+)?\]?|\d{1,3}(?:\.\d{1,3}){0,3}")
+_ADDRESS: Final = re.compile(
+    r"\[?(?=[^:]*:)[0-9a-fA-F:]{2,39}(?:%\w+)?\]?|(?:(?:0|[1-9]\d{0,2})\.){3}(?:0|[1-9]\d{0,2})"
+)
+_NUMERIC: Final = re.compile(r"(?:0[xX][0-9a-fA-F]*|\d+)(?:\.(?:0[xX][0-9a-fA-F]*|\d+))*\.?")
 _METADATA: Final = re.compile(
     r"169\.254\.|\[?fd00:ec2:|metadata|100\.100\.100\.200|0xa9|2852039166|\[?::ffff:", re.IGNORECASE
 )
@@ -25,8 +28,8 @@ def plain_host(text: str) -> bool:
     """Tell whether it is an ordinary name or address that carries nothing out."""
     if _METADATA.match(text):
         return False
-    if _ADDRESS.fullmatch(text):
-        return True
+    if ":" in text or _NUMERIC.fullmatch(text):  # 0251.0376.1, 2852039166 and the like hide an address
+        return bool(_ADDRESS.fullmatch(text))
     return bool(_HOST.fullmatch(text)) and not any(_CODED.fullmatch(label) for label in text.split("."))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from agent.collab.policy.paths import Where, arg_is, is_kind
+from agent.collab.policy.paths import Where, arg_is, is_kind, is_unknown
 from agent.collab.policy.rating import Operation
 from agent.collab.policy.words import HOLE, Arg
 
@@ -65,7 +65,7 @@ class Notes:
         paths = self.policy.paths
         if arg.text.startswith(_NETWORK):
             self.add(program, "network", arg.text)
-        elif HOLE in arg.text or (self.where.lost and not arg.text.startswith("/")):
+        elif is_unknown(arg, self.where):
             self.opaque("it reads a file that nobody knows", program)
         elif arg_is(paths, "secret", arg, self.where):
             self.add(program, "secret", arg.text)

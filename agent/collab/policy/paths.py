@@ -18,13 +18,11 @@ if TYPE_CHECKING:
     from agent.collab.policy.rules import Paths
     from agent.collab.policy.words import Arg
 
-Kind = Literal["secret", "secret_trees", "persist", "devices", "sinks", "vital"]
+Kind = Literal["secret", "secret_trees", "persist", "devices", "sinks", "untrusted", "vital"]
 
 _TOKEN: Final = re.compile(r"\*\*/?|\*|\?|\[[^\]/]*\]|\0|.", re.DOTALL)
 _EVERYTHING, _SEGMENT, _ONE = "**", "*", "?"
-_SELF: Final = re.compile(
-    r"^/proc/(?:self|thread-self|\d+|[*?\[\0][^/]*)/(?:root|cwd|task/[^/]+/root)(?=/|$)"
-)
+_SELF: Final = re.compile(r"^/proc/(?:self|thread-self|\d+|[*?\[\0][^/]*)/(?:task/[^/]+/)?root(?=/|$)")
 _ROOT_HOME: Final = re.compile(r"^/(?:root|home/[^/]+)(?=/|$)")
 _WILD: Final = re.compile(r"[*?\[]")
 _BARE: Final = re.compile(r"[*?.\0]*")
@@ -50,7 +48,11 @@ class Where:
 
 def spellings(path: str, where: Where) -> tuple[str, ...]:
     """Return everything that a path may name, normalised."""
-    found = dict.fromkeys(_normalised(posixpath.join(base, path)) for base in where.bases)
+    # the folder above a home is known where it lies: ~/.. is / for root
+    homes = ("/root", "/home/*") if path.startswith("~/") and "/.." in path else ()
+    written = [path, *(home + path[1:] for home in homes)]
+    ways = (posixpath.join(base, way) for base in where.bases for way in written)
+    found = dict.fromkeys(map(_normalised, ways))
     for spelling in tuple(found):
         if spelling.startswith("../"):  # from deep enough, that is from the root
             found["/" + spelling.lstrip("./")] = None
@@ -67,6 +69,13 @@ def _normalised(path: str) -> str:
     while match := _SELF.match(path):
         path = posixpath.normpath("/" + path[match.end() :])
     return re.sub(r"^~[\w-]+(?=/|$)", "~", path)
+
+
+def is_unknown(arg: Arg, where: Where) -> bool:
+    """Tell whether nobody knows which file an argument names: a hole, ~-, ~+, a folder that was lost."""
+    if HOLE in arg.text or arg.text.startswith(("~-", "~+")):
+        return True
+    return where.lost and not arg.text.startswith(("/", "~"))
 
 
 def arg_is(paths: Paths, kind: Kind, arg: Arg, where: Where) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from typing import TYPE_CHECKING, Final
 
 from agent.collab.policy import find
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from agent.collab.policy.values import Values
     from agent.collab.policy.words import Arg
 
+_HARMLESS: Final = re.compile(
+    r"-[viEFwxzu]+|-[nrVbd]+|-\d+|--invert-match|--ignore-case|--null-data|--zero-terminated"
+)
 _FILTERS: Final = frozenset({"grep", "egrep", "fgrep", "sort", "uniq", "head", "tail"})
 
 
@@ -41,6 +45,8 @@ def producers_of(script: Script, values: Values, step: Step) -> list[Arg] | None
 
 def _reads_stdin_only(args: Sequence[Arg]) -> bool:
     """Tell whether a filter has no file of its own: at most one operand, the pattern of a grep."""
+    if not all(arg.known and _HARMLESS.fullmatch(arg.text) for arg in args[1:] if arg.text.startswith("-")):
+        return False  # `grep -o` makes other names of them, `grep -r` does not even read them
     operands = [arg for arg in args[1:] if not arg.text.startswith("-")]
     return len(operands) <= (1 if "grep" in args[0].text else 0) or all(
         arg.text.isdigit() for arg in operands

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from agent.collab.policy import awk, sed
 from agent.collab.policy.arguments import Parsed, parse
 from agent.collab.policy.network import plain_host, plain_url
-from agent.collab.policy.paths import Where, arg_is, is_kind
+from agent.collab.policy.paths import Where, arg_is, is_kind, is_unknown
 from agent.collab.policy.words import HOLE, Arg
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ def judge(
         args, spec.flags, ordered=spec.ordered or bool(spec.subcommands), bundle=spec.bundle, tame=spec.tame
     )
     given = before | {name for name, _ in parsed.options}
+    if spec.obeys_folder and (folder := _hostile_folder(policy, parsed, where)) is not None:
+        return Judged([("execute", folder, f"does what settings in {folder or 'that folder'} say")])
     if spec.subcommands:
         return _subcommand(policy, spec, program, parsed, where, given)
     judged.refused.extend(parsed.refused)
@@ -73,6 +75,17 @@ def judge(
     if not spec.public:
         _option_values(policy, parsed, where, judged)
     return judged
+
+
+def _hostile_folder(policy: Policy, parsed: Parsed, where: Where) -> str | None:
+    """Return a folder in which anybody may have put settings that run commands; None when there is none."""
+    folders = [Arg(base) for base in where.bases if base]
+    folders += [arg for name, arg in parsed.options if name == "-C" and arg is not None]
+    for folder in folders:
+        known = folder.text.startswith(("/", "~/")) and not is_unknown(folder, where)
+        if not known or is_kind(policy.paths, "untrusted", folder.text, where):
+            return folder.text
+    return "" if where.lost else None
 
 
 def _subcommand(
@@ -163,7 +176,7 @@ class _Operands:
         below = tree or arg.below
         if arg.text == "-":
             self.add("")
-        elif HOLE in arg.text or (self.where.lost and not arg.text.startswith(("/", "~"))):
+        elif is_unknown(arg, self.where):
             self.add(arg.text, "opaque", "prints a file that nobody knows")
         elif arg_is(paths, "secret", arg, self.where) or (
             below and arg_is(paths, "secret_trees", arg, self.where)

@@ -66,6 +66,7 @@ class Program(BaseModel):
         ordered: its first operand ends the options.
         tame: none of its options, listed or not, writes, runs or sends anything: a file whose name begins
             with a dash does no harm.
+        obeys_folder: settings in the folder where it works can make it run commands, as a repository's can.
         uploads: an argument that begins like this sends a file away.
         otherwise: what it may do with arguments that are not listed; `opaque` unless set.
         subcommands: for programs whose first operand chooses what they do; "" when there is none.
@@ -89,6 +90,7 @@ class Program(BaseModel):
     recursive: StrictStr = ""
     ordered: bool = False
     tame: bool = False
+    obeys_folder: bool = False
     uploads: Pattern | None = None
     otherwise: Effect | None = None
     subcommands: dict[StrictStr, Program] = Field(default_factory=dict)
@@ -145,6 +147,7 @@ class Paths(BaseModel):
     persist: tuple[StrictStr, ...] = ()
     devices: tuple[StrictStr, ...] = ()
     sinks: tuple[StrictStr, ...] = ()
+    untrusted: tuple[StrictStr, ...] = ()
     vital: tuple[StrictStr, ...] = ()
     vital_words: tuple[StrictStr, ...] = ()
 
