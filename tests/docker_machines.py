@@ -127,10 +127,9 @@ class FleetUnderTest:
     hosts: dict[str, Machine]
     project: str
 
-    def aispool(self, *words: str, given: str = "") -> str:
-        """Run a command of the collector."""
-        words = (AISPOOL, "--workspace", self.collector.workspace, *words)
-        return self.collector.does(shlex.join(words), given=given)
+    def tries(self, *words: str) -> CompletedProcess[str]:
+        """Run a command of the collector's aispool, whatever its end."""
+        return self.collector.tries(shlex.join((AISPOOL, "--workspace", self.collector.workspace, *words)))
 
     def cut(self, host: str) -> None:
         """Take the network between a host and the collector away."""
@@ -162,7 +161,45 @@ class FleetUnderTest:
         """Return the ids whose results lie in a mirror."""
         return self.collector.names(f"fleet/{host}/results")
 
+    def result(self, host: str, task_id: str) -> dict[str, Any]:
+        """Read a result in a mirror."""
+        text = self.collector.reads(f"fleet/{host}/results/{task_id}/result.json")
+        document: dict[str, Any] = json.loads(text)
+        return document
+
     def state(self, host: str) -> dict[str, Any]:
         """Return what the collector says of a host."""
         document: dict[str, Any] = json.loads(self.collector.reads(f"fleet/{host}/state.json"))
         return document
+
+
+@dataclass(slots=True)
+class Collecting:
+    """The collector's process, which is started, stopped and killed."""
+
+    fleet: FleetUnderTest
+
+    def start(self) -> None:
+        """Start it in the background, as a service would."""
+        place = self.fleet.collector.workspace
+        self.fleet.collector.does(
+            f"setsid nohup {AISPOOL} --workspace {place} collector --interval 1 "
+            f"< /dev/null >> {place}/logs/collector.out 2>&1 & disown"
+        )
+        wait_for(lambda: self.fleet.collector.has("fleet/any/tasks"), "it has made its folders")
+
+    @property
+    def pids(self) -> list[str]:
+        """Its process, and no other."""
+        return self.fleet.collector.tries("pgrep -f 'aispool --workspace [^ ]* collector'").stdout.split()
+
+    def kill(self) -> None:
+        """Kill it, wherever it is."""
+        self.fleet.collector.does(f"kill -9 {' '.join(self.pids) or '$$'}")
+        wait_for(lambda: not self.pids, "the collector is dead")
+
+    def stop(self) -> None:
+        """Ask it to end."""
+        for pid in self.pids:
+            self.fleet.collector.tries(f"kill -TERM {pid}")
+        wait_for(lambda: not self.pids, "the collector has ended")

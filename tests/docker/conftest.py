@@ -14,7 +14,7 @@ from pytest_docker.plugin import get_docker_services
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from container.conftest import an_engine, base_of, copy_apt_settings
+from container.conftest import access, an_engine, base_of, copy_apt_settings
 from container.test_units import BOOT
 from docker_machines import AISPOOL, SMALL, FleetUnderTest, Machine, wait_for
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 IMAGE = "aispool-fleet"
+__all__ = ["access"]
 HOME = "/home/somebody/ai-workspace"
 
 
