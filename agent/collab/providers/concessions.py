@@ -24,7 +24,7 @@ _ABOUT_SHAPES: Final = ("response_format", "schema", "json", "tool", "function",
 
 @dataclass(slots=True)
 class Concessions:
-    """What one model has refused so far."""
+    """What one model has refused so far. Threads share it: what a request did, stands in its `Ask`."""
 
     without_temperature: bool = False
     newer_limit: bool = False
@@ -34,7 +34,7 @@ class Concessions:
     def concede(self, ask: Ask, error: ProviderError) -> bool:
         """Give in to what a request failed with; False when that is nothing of ours."""
         said = error.message.lower()
-        if isinstance(error, SaidNothingError) and ask.max_tokens is not None and self.room == 1:
+        if isinstance(error, SaidNothingError) and ask.max_tokens is not None and ask.room == 1:
             self.room = ROOM_TO_THINK
         elif error.kind != "bad_request":
             return False
@@ -60,5 +60,6 @@ def ask_of(request: Request, model: str, definition: ProviderDefinition, concede
         max_tokens=max_tokens and max_tokens * conceded.room,
         schema=request.schema,
         mode=conceded.mode or definition.schema_mode,
+        room=conceded.room,
         newer_limit=conceded.newer_limit,
     )

@@ -63,8 +63,8 @@ class Providers:
     keyless: set[str] = field(default_factory=set)
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
-    _askable: dict[str, Provider] = field(default_factory=dict)
     local_keys: dict[str, tuple[Secret, ...]] = field(default_factory=dict)
+    _askable: dict[str, Provider] = field(default_factory=dict)
     _looked: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _caller: Caller | None = None

@@ -84,9 +84,13 @@ class ToolProvider:
         spool = self._spool()
         model = request.model or self.definition.model
         timeout_s = request.timeout_s or self.definition.call_timeout_s
-        task_id = self._task_id(request, model, timeout_s)
-        self._drop(spool, task_id, request, model, timeout_s)
-        result = self._await(spool, task_id, begun_s + timeout_s)
+        try:
+            task_id = self._task_id(request, model, timeout_s)
+            self._drop(spool, task_id, request, model, timeout_s)
+            result = self._await(spool, task_id, begun_s + timeout_s)
+        except OSError as error:
+            where = error.filename or spool.root
+            raise ProviderError("unavailable", f"{self.name}: {where}: {error.strerror}") from None
         if result.state is not State.SUCCEEDED or not result.output.text.strip():
             raise self._failure(result)
         return Reply(
@@ -175,7 +179,7 @@ class ToolProvider:
         try:
             found = (read_result(place, task_id) for place in self._places(spool))
             return next((result for result in found if result is not None), None)
-        except (DamagedError, OSError) as error:
+        except DamagedError as error:
             raise ProviderError("server", f"{self.name}: {error}") from None
 
     def _refusal(self, spool: Workspace, task_id: str) -> str | None:
@@ -184,8 +188,10 @@ class ToolProvider:
 
     def _given_up(self, spool: Workspace, task_id: str) -> ProviderError:
         """Take the task back, out of the line or out of its session, and say how far it came."""
-        views = (find(place, task_id) for place in self._places(spool))
-        view = next((view for view in views if view is not None), None)
+        view = None
+        for place in self._places(spool):
+            with suppress(OSError):  # a mirror has only the folders that it needed so far
+                view = view or find(place, task_id)
         stood = f"{view.state}: {view.reason}" if view else "not taken by any agent"
         for place in self._places(spool):
             with suppress(OSError):

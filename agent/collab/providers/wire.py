@@ -24,6 +24,7 @@ class Ask:
     Args:
         max_tokens: None leaves it to the provider where it may be left.
         schema: with `mode`, how the provider is told of it.
+        room: how many times the limit that was asked for `max_tokens` is.
         newer_limit: the model wants its limit of tokens under the newer name (OpenAI's reasoning models).
     """
 
@@ -33,6 +34,7 @@ class Ask:
     max_tokens: int | None = None
     schema: type[BaseModel] | None = None
     mode: SchemaMode = "prompt"
+    room: int = 1
     newer_limit: bool = False
 
 

@@ -231,6 +231,14 @@ def test_a_host_that_nobody_knows(workspace: Workspace) -> None:
     assert caught.value.kind == "unavailable"
 
 
+def test_a_spool_that_cannot_be_written(workspace: Workspace) -> None:
+    """It is no bug of ours, and another provider may answer."""
+    workspace.tasks.rename(workspace.root / "gone")
+    with pytest.raises(ProviderError, match="No such file") as caught:
+        tool_of(workspace).complete(question(key="r.a"))
+    assert caught.value.kind == "unavailable"
+
+
 def test_a_tool_as_a_provider_of_roles_toml(thinker: Any) -> None:
     """Beside the others, with its model, and a family by its name."""
     table = '[providers.thinking]\nkind = "tool"\ntool = "thinker"\nmodel = "claude-9"\ntimeout_s = 60.0'
