@@ -229,7 +229,7 @@ def test_a_report_goes_back_to_the_host_it_is_about(host: Any, runs: Any, brain:
     for name in ("tasks", "results", "sessions", "rejected"):
         (mirror / name).mkdir(parents=True, exist_ok=True)
     host.start()
-    runs.ask("¿Por qué va lento?", kind="system_analysis", parameters={"host": "web1"})
+    runs.ask("¿Por qué va lento?", kind="system_analysis", approval="read-only", parameters={"host": "web1"})
     sent = mirror / "tasks" / "q.facts.json"
     host.wait(sent.exists, "the facts are asked for")
     fields = json.loads(sent.read_text())
