@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from agent.fleet.state import HostState, read_state
 from spool.enrol import enrol, mark
 from spool.files import put
 from spool.records import Output, Result, State, Status, utc_now
+from spool.results import RESULT
 from spool.workspace import Workspace, create
 
 if TYPE_CHECKING:
@@ -194,3 +196,39 @@ class Network:
             if control["do"] == "ack":
                 collected |= control["collected"]
         return collected
+
+
+def faithful(network: Network, remote: Remote) -> int:
+    """Check that all that is shown is as the host has it; return the number of results."""
+    seen = network.mirror(remote.name).workspace
+    if not seen.results.exists():
+        return 0  # killed before it made anything
+    shown = [folder for folder in seen.results.iterdir() if not folder.name.startswith(".")]
+    for folder in shown:
+        there = remote.workspace.results / folder.name
+        assert (folder / RESULT).exists(), f"{folder} is torn"
+        assert contents(folder) == contents(there), folder.name
+        assert (seen.logs / f"shell-{folder.name}.log").read_bytes() == remote.log_file(
+            folder.name
+        ).read_bytes()
+    for log in seen.logs.glob("shell-*.log"):
+        assert (remote.workspace.logs / log.name).read_bytes().startswith(log.read_bytes()), log.name
+    for task in seen.tasks.glob("*.json"):
+        assert task.read_bytes() == (remote.workspace.tasks / task.name).read_bytes()
+    told = network.acknowledged(remote.name)
+    assert set(told) <= {folder.name for folder in shown}, "told of a result that is not here"
+    return len(shown)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def fill(remote: Remote) -> None:
+    """Give a host something of everything."""
+    draw = random.Random(1)  # noqa: S311 - some bytes, no key
+    for number in range(3):
+        remote.wait(f"w{number}")
+        remote.run(f"r{number}", draw.randbytes(20_000))
+        remote.run(f"d{number}", draw.randbytes(30_000))
+        remote.finish(f"d{number}", draw.randbytes(50_000))

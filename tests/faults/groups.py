@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from faults import case as step_case
-from faults import crowd, hostile, killsets, power, steps, surroundings, writers
+from faults import crowd, fleet, hostile, killsets, power, steps, surroundings, writers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +39,7 @@ GROUPS = {
     "world": Group("6 World", surroundings.cases, surroundings.play),
     "crowd": Group("7 Many agents", crowd.crowd_cases, crowd.play),
     "hostile": Group("8 Hostile input", hostile.cases, hostile.play),
+    "fleet": Group("10 Collector", fleet.cases, fleet.play),
     "soak": Group("9 Soak", crowd.soak_cases, crowd.play),
 }
 

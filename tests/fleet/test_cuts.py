@@ -11,16 +11,14 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from fleet_network import COLLECTOR, Network, Remote
+from fleet_network import COLLECTOR, Network, Remote, faithful, fill
 
 from agent.fleet.exchange import connect, exchange
 from agent.fleet.rsync import TransferError
 from spool import exclusive
-from spool.results import RESULT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 CUT = """#!{python} -IS
 # An rsync whose answers end after so many bytes.
@@ -52,42 +50,6 @@ collector = Collector(Workspace(Path(sys.argv[1])), config)
 signal.signal(signal.SIGTERM, lambda *_: collector.end())
 collector.run()
 """
-
-
-def faithful(network: Network, remote: Remote) -> int:
-    """Check that all that is shown is as the host has it; return the number of results."""
-    seen = network.mirror(remote.name).workspace
-    if not seen.results.exists():
-        return 0  # killed before it made anything
-    shown = [folder for folder in seen.results.iterdir() if not folder.name.startswith(".")]
-    for folder in shown:
-        there = remote.workspace.results / folder.name
-        assert (folder / RESULT).exists(), f"{folder} is torn"
-        assert contents(folder) == contents(there), folder.name
-        assert (seen.logs / f"shell-{folder.name}.log").read_bytes() == remote.log_file(
-            folder.name
-        ).read_bytes()
-    for log in seen.logs.glob("shell-*.log"):
-        assert (remote.workspace.logs / log.name).read_bytes().startswith(log.read_bytes()), log.name
-    for task in seen.tasks.glob("*.json"):
-        assert task.read_bytes() == (remote.workspace.tasks / task.name).read_bytes()
-    told = network.acknowledged(remote.name)
-    assert set(told) <= {folder.name for folder in shown}, "told of a result that is not here"
-    return len(shown)
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-
-
-def fill(remote: Remote) -> None:
-    """Give a host something of everything."""
-    draw = random.Random(1)
-    for number in range(3):
-        remote.wait(f"w{number}")
-        remote.run(f"r{number}", draw.randbytes(20_000))
-        remote.run(f"d{number}", draw.randbytes(30_000))
-        remote.finish(f"d{number}", draw.randbytes(50_000))
 
 
 def put_cutter(remote: Remote) -> None:
