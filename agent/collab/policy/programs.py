@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from agent.collab.policy.rating import Effect
     from agent.collab.policy.rules import Policy, Program
 
+_PORT: Final = re.compile(r"\d{1,5}")
 _JQ: Final = re.compile(r"\benv\b|\$ENV|\b(?:import|include|input_filename|get_search_list|modulemeta)\b")
 
 
@@ -146,7 +147,9 @@ class _Operands:
         kind = "tree" if tree and self.spec.operands == "content" else self.spec.operands
         if kind == "tree" and not operands:
             operands = [Arg(".")]
-        for arg in operands:
+        for position, arg in enumerate(operands):
+            if kind == "host" and position and _PORT.fullmatch(arg.text):
+                continue
             self.one(kind, arg)
         if not operands or kind in {"none", "data"}:
             self.add("")
