@@ -19,7 +19,7 @@ from pydantic import Field
 
 from agent.collab.credentials import CredentialError, Secret
 from agent.collab.providers.addresses import check_url
-from agent.collab.providers.base import PASSING, ProviderError
+from agent.collab.providers.base import ProviderError
 from agent.collab.providers.oauth import OAuthError
 from spool.files import make_folder, remove
 from spool.records import DamagedError, Record
@@ -167,7 +167,7 @@ class LoginKeys:
             try:
                 tokens = self._renewed(tokens.access_token)
             except ProviderError as error:
-                if left_s <= 0 or error.kind not in PASSING:
+                if left_s <= 0 or error.kind == "auth":
                     raise
         return self._secret(tokens)
 
@@ -190,21 +190,30 @@ class LoginKeys:
         Raises:
             ProviderError: that is impossible.
         """
-        with self._store.locked():
-            tokens = self._read()
-            if tokens.access_token != old:
-                return tokens
-            if tokens.refresh_token is None or self._server is None:
-                raise self._over("it has ended and cannot be renewed")
-            secret = Secret(tokens.refresh_token, "refresh token")
-            form = {"grant_type": "refresh_token", "refresh_token": tokens.refresh_token}
-            try:
-                document = self._server.post(self._server.token_url, form, (secret,))
-            except OAuthError as error:
-                raise self._over(error.message) from None
-            renewed = Tokens.of(document, self._now(), tokens)
-            self._store.write(renewed)
-            return renewed
+        try:
+            with self._store.locked():
+                return self._renewed_alone(old)
+        except OSError as error:
+            where = error.filename or self._store.file
+            raise ProviderError("unavailable", f"{self._store.name}: {where}: {error.strerror}") from None
+
+    def _renewed_alone(self, old: str) -> Tokens:
+        tokens = self._read()
+        if tokens.access_token != old:
+            return tokens
+        if tokens.refresh_token is None or self._server is None:
+            raise self._over("it has ended and cannot be renewed")
+        # the disk is tried first: a refresh token that was used, and its heir not kept, is a lost login
+        self._store.write(tokens)
+        secret = Secret(tokens.refresh_token, "refresh token")
+        form = {"grant_type": "refresh_token", "refresh_token": tokens.refresh_token}
+        try:
+            document = self._server.post(self._server.token_url, form, (secret,))
+        except OAuthError as error:
+            raise self._over(error.message) from None
+        renewed = Tokens.of(document, self._now(), tokens)
+        self._store.write(renewed)
+        return renewed
 
     def _read(self) -> Tokens:
         try:

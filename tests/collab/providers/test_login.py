@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import json
 import os
@@ -223,6 +224,21 @@ def test_a_login_that_is_over_says_how_to_begin_again(
         LoginKeys(store, server, now=lambda: 99999.0).take()
     assert caught.value.kind == "auth"
     assert "refresh-secret" not in str(caught.value)
+
+
+def test_a_full_disk_costs_no_login(
+    auth: Any, qwen: Any, clock: Any, workspace: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The refresh token is not used while its heir could not be kept."""
+    store = TokenStore(workspace, "qwen")
+    server = log_in(auth, qwen, store, clock)
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(store.file))
+    with monkeypatch.context() as disk:
+        disk.setattr(TokenStore, "write", lambda *_: (_ for _ in ()).throw(full))
+        with pytest.raises(ProviderError, match="No space left") as caught:
+            LoginKeys(store, server, now=lambda: 99999.0).take()
+    assert (caught.value.kind, auth.refreshes()) == ("unavailable", 0)
+    assert LoginKeys(store, server, now=lambda: 99999.0).take().reveal() == "access-secret-2"
 
 
 def test_threads_that_renew_at_once_use_one(auth: Any, qwen: Any, clock: Any, workspace: Any) -> None:
