@@ -145,7 +145,8 @@ def _count(peer: Peer, done: Round) -> None:
     there = Workspace(peer.mirror.raw)
     done.waiting = sum(is_dropped_name(name) for name in names_in(there.tasks))
     done.running = len(peer.shelf.live)
-    done.uncollected = sum(is_task_id(name) for name in names_in(there.uncollected)) - len(peer.acknowledged)
+    told = peer.acknowledged
+    done.uncollected = sum(is_task_id(name) and name not in told for name in names_in(there.uncollected))
     shown = (name for name in names_in(peer.mirror.workspace.sessions) if is_task_id(name))
     done.unaccounted = tuple(
         name for name in shown if name not in peer.shelf.live and not (there.uncollected / name).exists()
