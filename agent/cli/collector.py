@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from agent.cli.command import command
@@ -38,4 +40,9 @@ def collector_command(
 
     given = {"jobs": jobs, "interval_s": interval_s, "bandwidth_kib_s": bandwidth_kib_s}
     changes = {name: value for name, value in given.items() if value is not None}
-    raise click.exceptions.Exit(run(place.workspace, once=once, changes=changes))
+    if not sys.stderr.isatty():
+        raise click.exceptions.Exit(run(place.workspace, once=once, changes=changes))
+    from agent.cli.transfers import bars  # noqa: PLC0415 - rich is for terminals
+
+    with bars() as tell:
+        raise click.exceptions.Exit(run(place.workspace, once=once, changes=changes, progress=tell))

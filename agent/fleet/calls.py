@@ -72,13 +72,13 @@ class Watching:
 
     Args:
         stop: ends the call when it is set.
-        heard: told of every piece of standard output, in another thread; None keeps it for the caller.
+        progress: told how much of a transfer is done, in bytes and of 1, in another thread.
         room: asked now and then; a sentence ends the call.
         quiet: told once when nothing was heard for a moment, so that others need not wait for this call.
     """
 
     stop: threading.Event = field(default_factory=threading.Event)
-    heard: Callable[[bytes], None] | None = None
+    progress: Callable[[int, float], None] | None = None
     room: Callable[[], str | None] | None = None
     quiet: Callable[[], None] | None = None
 
@@ -99,8 +99,8 @@ def program(name: str) -> str:
 class _Call:
     """One running call: what it said so far, and when it last said anything."""
 
-    def __init__(self, watching: Watching) -> None:
-        self._watching = watching
+    def __init__(self, heard: Callable[[bytes], None] | None) -> None:
+        self._heard = heard
         self._pieces: list[bytes] = []
         self._errors = bytearray()
         self._size = 0
@@ -109,13 +109,19 @@ class _Call:
 
     def listening(self) -> dict[str, object]:
         """Return the arguments of `sh` by which we hear what it says, as it says it."""
-        return {"_out": self.out, "_err": self.err, "_out_bufsize": 0, "_err_bufsize": 0}
+        # 0: each byte by itself, 1: each line; an account of progress returns in its line
+        return {
+            "_out": self.out,
+            "_err": self.err,
+            "_out_bufsize": 0 if self._heard else 1,
+            "_err_bufsize": 1,
+        }
 
     def out(self, text: str) -> None:
         self.heard_s = time.monotonic()
         piece = text.encode(BYTES)
-        if self._watching.heard is not None:
-            self._watching.heard(piece)
+        if self._heard is not None:
+            self._heard(piece)
             return
         self._size += len(piece)
         if self._size > MAX_OUTPUT_BYTES:
@@ -142,6 +148,7 @@ def run(
     watching: Watching | None = None,
     given: bytes | None = None,
     *,
+    heard: Callable[[bytes], None] | None = None,
     leaves_a_daemon: bool = False,
 ) -> Ended:
     """Run a program to its end, whatever its status.
@@ -152,13 +159,14 @@ def run(
             long in all.
         watching: who looks on.
         given: its standard input; nothing when left out.
+        heard: told of every piece of standard output, in another thread; when left out, it is kept.
         leaves_a_daemon: what it says is not read: its end would not be seen before the daemon's.
 
     Raises:
         CallError: the program is not installed.
     """
     watching = watching or Watching()
-    call = _Call(watching)
+    call = _Call(heard)
     with Path(os.devnull).open("wb") as nowhere:
         running = sh.Command(program(argv[0]))(
             *argv[1:],

@@ -12,6 +12,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from agent import log
@@ -71,6 +72,8 @@ class Collector:
         self.fleet = Fleet(workspace)
         self.config = config
         self.peers: dict[str, Peer] = {}
+        self.progress: Callable[[str, int, float], None] | None = None
+        """Told of a transfer with a host: how much is done, in bytes and of 1, in many threads."""
         self.stop = threading.Event()
         self._options = config.collector
         self._sockets = ssh.runtime_folder()
@@ -173,7 +176,11 @@ class Collector:
             log.warning("the list of hosts was not taken up", what=str(error))
             return
         for name in [name for name, one in self.peers.items() if wanted.get(name) != one.host]:
-            calls.disconnect(self.peers.pop(name).links)
+            if self._clocks[name].running:
+                # two rounds must not work on one mirror: taken up when this one is over
+                self._listed = (None,)
+            else:
+                calls.disconnect(self.peers.pop(name).links)
         for name, host in wanted.items():
             if name not in self.peers:
                 one = peer(host, self.fleet.mirror(name), self.config.name, self._options, self._sockets)
@@ -199,6 +206,7 @@ class Collector:
             slot = self._slots.take(self.stop)
             if slot is not None:
                 one.watching.quiet = slot.release
+                one.watching.progress = partial(self.progress, name) if self.progress else None
                 try:
                     done = exchange(one, self._sending)
                 finally:

@@ -12,6 +12,8 @@ from agent.fleet.engine import Collector, lock
 from agent.fleet.sending import Sending
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agent.config import AgentConfig
     from spool.workspace import Workspace
 
@@ -32,13 +34,20 @@ def make(workspace: Workspace, config: AgentConfig) -> Collector:
     return Collector(workspace, config, sending)
 
 
-def run(workspace: Workspace, *, once: bool, changes: dict[str, Any]) -> int:
+def run(
+    workspace: Workspace,
+    *,
+    once: bool,
+    changes: dict[str, Any],
+    progress: Callable[[str, int, float], None] | None = None,
+) -> int:
     """Collect until SIGTERM or SIGINT; or with `once`, make one round, and exit 1 when a host failed.
 
     Args:
         workspace: the collector's own.
         once: for cron and timers.
         changes: options of [collector] that are set otherwise for this run.
+        progress: told of transfers: the host, how much is done, in bytes and of 1, in many threads.
 
     Raises:
         ConfigError: an options file, or the list of hosts, cannot be used.
@@ -51,6 +60,7 @@ def run(workspace: Workspace, *, once: bool, changes: dict[str, Any]) -> int:
     try:
         log.open_log(workspace.logs / LOG, config.name, to_terminal=sys.stderr.isatty())
         collector = make(workspace, config)
+        collector.progress = progress
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: collector.end())
         if once:

@@ -16,7 +16,7 @@ from agent.fleet import calls, ssh
 from agent.fleet.calls import SILENT, STOPPED, UNREACHED, CallError, Ended
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from agent.collector import CollectorOptions
     from agent.fleet.calls import Watching
@@ -29,6 +29,8 @@ VANISHED: Final = 24
 INCOMPLETE: Final = 23
 NOT_FOUND: Final = 127
 NO_ROOM: Final = 11
+
+_PROGRESS: Final = re.compile(rb"([0-9][0-9,]{0,30})\s+([0-9]{1,3})%")
 
 _MEANING: Final = {
     1: "rsync was called wrongly: is the rsync there older than 3.1?",
@@ -148,11 +150,32 @@ class Transfers:
             *([f"--bwlimit={self.bandwidth_kib_s}"] if self.bandwidth_kib_s else []),
             *words,
         ]
+        heard = None
+        if "--itemize-changes" not in words:
+            # by it we hear that it lives: a large file takes longer than any silence may
+            argv[1:1] = ["--info=progress2"]
+            heard = _told(watching)
         # rsync keeps the silence itself, as far as it is not stopped or stuck
-        ended = calls.run(argv, 2 * self.silence_s, watching, given)
+        ended = calls.run(argv, 2 * self.silence_s, watching, given, heard=heard)
         if ended.code not in {0, INCOMPLETE, VANISHED}:
             raise TransferError(sentence(ended), ended.code)
         return ended
+
+
+def _told(watching: Watching | None) -> Callable[[bytes], None]:
+    """Return what takes rsync's own account of a transfer: `  1,234,567  45%  1.20MB/s  0:00:03`."""
+    line = bytearray()
+
+    def heard(piece: bytes) -> None:
+        line.extend(piece)
+        if not piece.endswith((b"\r", b"\n")):
+            return
+        found = _PROGRESS.search(bytes(line))
+        line.clear()
+        if found and watching is not None and watching.progress is not None:
+            watching.progress(int(found[1].replace(b",", b"")), int(found[2]) / 100)
+
+    return heard
 
 
 def sentence(ended: Ended) -> str:
