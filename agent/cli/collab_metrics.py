@@ -14,8 +14,7 @@ from agent.cli.place import Place, json_option, pass_place, print_json
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from agent.collab.metrics import Calibration, Day, Figures, Player
-    from agent.collab.metrics.figures import Quality
+    from agent.collab.metrics import Calibration, Day, Figures, Player, Quality
 
 
 @command("metrics")

@@ -6,7 +6,8 @@ and `aispool collab tune --undo` brings the file back as it was.
 """
 
 from agent.collab.learning.applying import Applied, TuneError, apply, undo
-from agent.collab.learning.evidence import Arm, Proposal, Settings, proposals, settings_of
+from agent.collab.learning.evidence import Arm
+from agent.collab.learning.proposing import Proposal, Settings, proposals, settings_of
 
 __all__ = [
     "Applied",

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from agent.collab.learning.evidence import Proposal
+    from agent.collab.learning.proposing import Proposal
     from spool.workspace import Workspace
 
 BEFORE: Final = "before.toml"

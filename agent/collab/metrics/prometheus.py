@@ -9,10 +9,11 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from agent.collab.metrics.figures import mean, quantile
+from agent.collab.metrics.sums import mean, quantile
 
 if TYPE_CHECKING:
-    from agent.collab.metrics.figures import Figures, Player
+    from agent.collab.metrics.figures import Figures
+    from agent.collab.metrics.sums import Player
 
 PREFIX: Final = "aispool_collab_"
 _ESCAPES: Final = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})

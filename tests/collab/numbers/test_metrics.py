@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from agent.collab import feedback, labels, runs
 from agent.collab.metrics import document, exposition, figures, read_runs
-from agent.collab.metrics.figures import quantile
+from agent.collab.metrics.sums import quantile
 from agent.collab.scores import Factors
 
 if TYPE_CHECKING:
