@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
+    from agent.collab.definitions import DomainDefinition, RoleDefinition
     from agent.collab.evidence import Site
     from agent.collab.progress import Progress
     from agent.collab.providers.caller import Answered
     from agent.collab.providers.ready import Providers
     from agent.collab.records import QuestionRecord
-    from agent.collab.roles import DomainDefinition, RoleDefinition, Roles
+    from agent.collab.roles import Roles
     from agent.collab.steps import Steps
 
 MOST_AT_ONCE = 6

@@ -11,21 +11,18 @@ decoded for the models and otherwise left as it is.
 from __future__ import annotations
 
 import hashlib
-import os
-import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from agent.collab.children import ChildError, Patience, drop_once, spool_of, wait_for_result
 from agent.collab.records import EvidenceIndex, EvidenceRecord
 from spool.files import NotRegularError, TooLargeError, make_folder, put, put_new, read_regular
-from spool.names import child_id, is_task_id
-from spool.records import DamagedError, Result
+from spool.names import child_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
+    from pathlib import Path
 
     from agent.collab.roles import Roles
     from spool.workspace import Workspace
@@ -33,7 +30,6 @@ if TYPE_CHECKING:
 FOLDER: Final = "evidence"
 INDEX: Final = "index.json"
 AFTER: Final = "index-after.json"
-MOST_FILES: Final = 50
 OUTPUT_BYTES: Final = 256 << 10
 
 SCRIPT: Final = f"""
@@ -127,49 +123,6 @@ def collect(
     return index
 
 
-def given_files(site: Site, paths: Sequence[Path]) -> tuple[Piece, ...]:
-    """Return the files that came with the question; folders are walked, in order."""
-    pieces: list[Piece] = []
-    for path in _files_below(paths):
-        if len(pieces) == MOST_FILES:
-            break
-        try:
-            content = read_regular(path, site.roles.limits.file_bytes)
-        except (NotRegularError, TooLargeError, OSError):
-            continue  # the catalogue shows what is there; a file that cannot be read is not
-        name = _free_name(f"file-{_readable(path.name)}", pieces)
-        pieces.append((_record(site, name, content, command=f"file {path}"), content))
-    return tuple(pieces)
-
-
-def reviewed_result(site: Site, of: str) -> tuple[Piece, ...]:
-    """Return a finished task's own words: what was asked, how it ended, what it printed.
-
-    Raises:
-        ChildError: there is no such result.
-    """
-    folder = site.workspace.results / of
-    try:
-        result = Result.read(folder / "result.json") if is_task_id(of) else None
-    except (DamagedError, OSError) as error:
-        raise ChildError(f"the result of {of} cannot be read: {error}") from None
-    if result is None:
-        raise ChildError(f"there is no result of {of} here: `aispool ls --all` lists what is over")
-    outcome = result.model_copy(update={"output": result.output.model_copy(update={"text": ""})})
-    contents = {"task": _content(folder / "task.json"), "outcome": outcome.encoded()}
-    contents["answer"] = result.output.text.encode(errors="replace")
-    for stream in ("stdout", "stderr"):
-        named = getattr(result.output, stream)
-        contents[stream] = _content(folder / named) if named else b""
-    if contents["stdout"].strip() == contents["answer"].strip():
-        del contents["stdout"]
-    return tuple(
-        (_record(site, name, content, command=f"result {of}", task_id=of), content)
-        for name, content in contents.items()
-        if content
-    )
-
-
 def _facts(site: Site, names: Sequence[str], *, after: bool) -> tuple[list[Piece], dict[str, str]]:
     """Have the commands run where they belong; what cannot be collected is named with its reason."""
     task_id = child_id(site.task_id, "facts-after" if after else "facts")
@@ -197,21 +150,22 @@ def _facts(site: Site, names: Sequence[str], *, after: bool) -> tuple[list[Piece
     artifacts = spool.results / task_id / "artifacts"
     pieces, missing = [], {}
     for name, entry in catalogue.items():
-        content = _content(artifacts / f"{name}.txt")
-        code = _content(artifacts / f"{name}.exit").strip()
+        content = content_of(artifacts / f"{name}.txt")
+        code = content_of(artifacts / f"{name}.exit").strip()
         if not content.strip():
             missing[name] = f"its command printed nothing (exit code {code.decode(errors='replace') or '?'})"
             continue
         stored = f"{name}.after" if after else name
-        record = _record(site, stored, content, command=entry.command, task_id=task_id)
+        record = record_of(site, stored, content, command=entry.command, task_id=task_id)
         exit_code = int(code) if code.isdigit() else None
         pieces.append((record.model_copy(update={"exit_code": exit_code}), content))
     return pieces, missing
 
 
-def _record(
+def record_of(
     site: Site, name: str, content: bytes, *, command: str = "", task_id: str | None = None
 ) -> EvidenceRecord:
+    """Return what the index says of a piece that is collected now."""
     return EvidenceRecord(
         name=name,
         host=site.place,
@@ -226,37 +180,15 @@ def _record(
 def piece(site: Site, name: str, text: str, *, command: str, task_id: str | None) -> Piece:
     """Return one more piece of evidence, such as what a command of this run printed."""
     content = text.encode(errors="replace")
-    return _record(site, name, content, command=command, task_id=task_id), content
+    return record_of(site, name, content, command=command, task_id=task_id), content
 
 
-def _content(path: Path) -> bytes:
+def content_of(path: Path) -> bytes:
+    """Return what a command or a task left in a file; nothing when it is not there or not readable."""
     try:
         return read_regular(path, OUTPUT_BYTES * 4)
     except (OSError, NotRegularError, TooLargeError):
         return b""
-
-
-def _files_below(paths: Sequence[Path]) -> Iterator[Path]:
-    for path in paths:
-        if path.is_dir():
-            for parent, folders, names in os.walk(path):
-                folders[:] = sorted(name for name in folders if not name.startswith("."))
-                yield from (Path(parent, name) for name in sorted(names) if not name.startswith("."))
-        else:
-            yield path
-
-
-def _readable(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:60] or "unnamed"
-
-
-def _free_name(name: str, pieces: Sequence[Piece]) -> str:
-    taken = {record.name for record, _ in pieces}
-    number = 2
-    free = name
-    while free in taken:
-        free, number = f"{name}-{number}", number + 1
-    return free
 
 
 def catalogue_of(roles: Roles, given: Sequence[Piece]) -> Mapping[str, str]:

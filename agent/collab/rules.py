@@ -12,7 +12,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from agent.collab.roles import Roles, RuleDefinition
+    from agent.collab.definitions import RuleDefinition
+    from agent.collab.roles import Roles
 
 _WORD: Final = re.compile(r"\w+")
 GENERAL: Final = "general"

@@ -33,6 +33,7 @@ from agent.collab import (
 )
 from agent.collab.answering import VALIDATION, collect_answers, validate
 from agent.collab.children import ChildError, drop_once, spool_of
+from agent.collab.given import given_files, reviewed_result
 from agent.collab.integrating import integrate
 from agent.collab.language import words
 from agent.collab.planning import STEP as PLAN
@@ -85,9 +86,9 @@ def begin(run: Run, paths: Sequence[Path]) -> Work:
         ConfigError: the policy cannot be used.
     """
     site = run.site
-    given = list(evidence.given_files(site, paths))
+    given = list(given_files(site, paths))
     if run.question.of is not None:
-        given += evidence.reviewed_result(site, run.question.of)
+        given += reviewed_result(site, run.question.of)
     return Work(run, Policy.load(site.workspace), tuple(given))
 
 
