@@ -10,6 +10,8 @@ import pytest
 from faults import hostile, killsets, steps, surroundings, writers
 from faults.scenarios import SCENARIOS
 
+from spool.task import Task
+
 if TYPE_CHECKING:
     from faults.conftest import Play
 
@@ -72,6 +74,12 @@ def test_writer_cut_off(play: Play, writer: str) -> None:
         clean(play, case)
 
 
+@pytest.mark.parametrize(("writer", "side"), [("scp by ssh", "client"), ("rsync-partial by ssh", "server")])
+def test_writer_over_ssh_cut_off(play: Play, writer: str, side: str) -> None:
+    """A transfer through sshd that either side breaks off leaves a refused file, or none."""
+    clean(play, {"group": "writer", "writer": writer, "part": 3, "dies": side})
+
+
 def test_writer_that_rewrites(play: Play) -> None:
     """The bytes that run are those that were validated, whatever a writer does meanwhile."""
     clean(play, {"group": "writer", "writer": "rewriting", "round": 2})
@@ -85,14 +93,24 @@ def test_world_changes(play: Play, change: str) -> None:
 
 
 def test_corpus_holds_enough() -> None:
-    """At least 500 hostile files."""
+    """At least 500 hostile files, with attempts at injection through every field that a task may have."""
     assert len(hostile.corpus()) >= 500
+    names = {
+        name.decode(errors="replace") for name, _content, kind in hostile.corpus() if kind == "injection"
+    }
+    assert [f for f in Task.model_fields if f"inject-{f}-0.json" not in names] == []
 
 
 @pytest.mark.parametrize("first", [0, 50, 400, 850])
 def test_hostile_files(play: Play, first: int) -> None:
     """Each is refused untouched or run to its end; nothing in it acts or reaches a terminal."""
     clean(play, {"group": "hostile", "first": first})
+
+
+@pytest.mark.parametrize("kind", ["FIFO", "folder", "link to a secret"])
+def test_hostile_answer(play: Play, kind: str) -> None:
+    """What is no file to read answers nothing, stops no wrapper, and keeps no good answer from the tool."""
+    clean(play, {"group": "hostile", "target": "an answer", "kind": kind})
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount an image")

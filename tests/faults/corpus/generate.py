@@ -109,19 +109,12 @@ def entries() -> Iterator[tuple[bytes, bytes, str]]:
     for field in FIELDS:
         for number, value in enumerate(TYPES):
             yield named(f"type-{field}-{number}", dumps(GOOD | {field: value}), "type")
-    for field in (
-        "task_id",
-        "tool",
-        "group",
-        "host",
-        "resume",
-        "launcher",
-        "approval",
-        "submitted_by",
-        "not_before",
-    ):
-        for number, code in enumerate(CODE):
-            yield named(f"inject-{field}-{number}", dumps(GOOD | {field: code}), "injection")
+    for field in FIELDS:
+        for number, code in enumerate((*CODE, *ESCAPES)):
+            tool = "crush" if field == "command" else GOOD["tool"]  # a shell's command is code, and runs
+            yield named(
+                f"inject-{field}-{number}", dumps(GOOD | {"tool": tool} | injected(field, code)), "injection"
+            )
     for number, code in enumerate((*CODE, *ESCAPES, *PATHS)):
         for tool in ("crush", "qwen", "gemini", "blackbox"):
             fields = {"tool": tool, "parameters": {"prompt": code, "model": code}}
@@ -141,6 +134,20 @@ def entries() -> Iterator[tuple[bytes, bytes, str]]:
         )
     yield b"\xff\xfe.json", dumps(GOOD), "name"
     yield b"a" * 240 + b".json", dumps(GOOD), "name"
+
+
+def injected(field: str, code: str) -> dict[str, object]:
+    """Return a field that holds hostile text wherever its shape lets it hold any."""
+    shapes: dict[str, object] = {
+        **{name: [code] for name in ("labels", "dependencies")},
+        "inputs": [f"{code}:{code}"],
+        "env": {code: code, "LANG": code},
+        "metadata": {code: code},
+        "parameters": {code: code, "prompt": code, "model": code},
+        "retry_policy": {"backoff": code, "on": [code]},
+        "resources": dict.fromkeys(("partition", "account", "qos", "constraint", "gpus"), code),
+    }
+    return {field: shapes.get(field, code)}
 
 
 def named(name: str, content: bytes, kind: str) -> tuple[bytes, bytes, str]:
