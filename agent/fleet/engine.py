@@ -33,13 +33,14 @@ from spool.records import DamagedError, utc_now
 from spool.workspace import WorkspaceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from filelock import FileLock
 
     from agent.config import AgentConfig
     from agent.fleet.exchange import Round, Sending
+    from agent.fleet.hosts import Host
     from agent.fleet.peer import Peer
     from spool.workspace import Workspace
 
@@ -175,18 +176,27 @@ class Collector:
                 raise
             log.warning("the list of hosts was not taken up", what=str(error))
             return
-        for name in [name for name, one in self.peers.items() if wanted.get(name) != one.host]:
-            if self._clocks[name].running:
-                # two rounds must not work on one mirror: taken up when this one is over
+        # a new table, never a changed one: other threads look into it
+        self.peers = dict(self._taken_up(wanted))
+
+    def _taken_up(self, wanted: dict[str, Host]) -> Iterator[tuple[str, Peer]]:
+        busy = {name for name in self.peers if self._clocks[name].running}
+        for name, before in self.peers.items():
+            if wanted.get(name) == before.host:
+                yield name, before
+            elif name in busy:
+                # two rounds must not work on one mirror: the change is taken up when this one is over
                 self._listed = (None,)
+                yield name, before
             else:
-                calls.disconnect(self.peers.pop(name).links)
+                calls.disconnect(before.links)
         for name, host in wanted.items():
-            if name not in self.peers:
+            known = self.peers.get(name)
+            if known is None or (known.host != host and name not in busy):
                 one = peer(host, self.fleet.mirror(name), self.config.name, self._options, self._sockets)
                 one.watching.stop, one.files = self.stop, self._files
                 self._clocks[name] = self._first_clock(one)
-                self.peers[name] = one
+                yield name, one
 
     def _first_clock(self, one: Peer) -> Clock:
         state = self._state(one)

@@ -357,3 +357,28 @@ def test_what_waits_wakes_a_host_that_answers_and_no_other() -> None:
     clock = Clock(due_s=100, failures=2)
     clock.wake(50)
     assert clock.due_s == 100
+
+
+def test_hosts_are_taken_up_and_left_while_the_collector_runs(
+    network: Network, running: Callable[[], Collector], until: Callable[..., None]
+) -> None:
+    """Also when one is replaced by another of its name in the middle of a round."""
+    first = network.host("a", bandwidth_kib_s=50)
+    first.run("big")
+    first.finish("big", os.urandom(200_000))
+    collector = running()
+    partial = network.mirror("a").incoming / "results/big/attempts/001"
+    until(lambda: partial.exists() and any(partial.iterdir()), "a round is under way")
+    first.options = {}
+    network.configure()
+    second = network.host("b")
+    second.run("t1")
+    second.finish("t1")
+    until((network.mirror("b").workspace.results / "t1" / "result.json").exists, "the new one is collected")
+    until((network.mirror("a").workspace.results / "big" / "result.json").exists, "the changed one, too")
+    until(lambda: collector.peers["a"].host.bandwidth_kib_s is None, "and is taken up")
+    del network.hosts["b"]
+    network.configure()
+    until(lambda: "b" not in collector.peers, "one is left")
+    second.sshd.stop()
+    assert (network.mirror("b").workspace.results / "t1" / "result.json").exists(), "what it had stays"
