@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 ROLES_FILE: Final = "roles.toml"
 TABLE: Final = "providers"
 
-WireName = Literal["openai", "gemini", "anthropic"]
 SchemaMode = Literal["json_schema", "json_object", "tool", "prompt"]
 
 
