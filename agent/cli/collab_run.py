@@ -30,6 +30,7 @@ STEM_CHARS: Final = 40
     "--files", "-f", multiple=True, type=click.Path(exists=True, path_type=Path),
     help="A file or folder that it is about; repeatable.",
 )  # fmt: skip
+@click.option("--review", "of", metavar="ID", help="It is about this task's result: that is the evidence.")
 @click.option(
     "--language", metavar="XX", help="Of the answer, in two letters; without, that of the question."
 )
@@ -47,6 +48,7 @@ def run_command(
     domain: str | None,
     host: str | None,
     files: tuple[Path, ...],
+    of: str | None,
     language: str | None,
     read_only: bool,
     task_id: str | None,
@@ -63,6 +65,7 @@ def run_command(
       aispool collab run "¿Por qué mi sistema está lento?" --type system_analysis
       aispool collab run "no internet since noon" --host web1
       aispool collab run "is this safe to run?" --type code_review --files deploy.sh
+      aispool collab run "did it find the real cause?" --review ID
       aispool collab run --dry-run "should we move to PostgreSQL?"
     """
     if dry_run:
@@ -70,7 +73,10 @@ def run_command(
 
         explain(place, question, kind=kind, domain=domain, as_json=as_json)
         return
-    parameters = {"prompt": question, "domain": domain, "host": host, "language": language}
+    if of is not None and kind is not None:
+        raise click.UsageError("give either --type or --review ID")
+    parameters = {"prompt": question, "domain": domain, "host": host, "of": of, "language": language}
+    kind = "review" if of is not None else kind
     submit_and_follow(
         place, parameters, kind=kind, files=files, read_only=read_only, task_id=task_id, detach=detach,
         as_json=as_json,

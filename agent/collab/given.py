@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from agent.collab.children import ChildError
+from agent.collab.children import ChildError, spool_of
 from agent.collab.evidence import content_of, record_of
 from spool.files import NotRegularError, TooLargeError, read_regular
 from spool.names import is_task_id
@@ -39,16 +39,20 @@ def given_files(site: Site, paths: Sequence[Path]) -> tuple[Piece, ...]:
 def reviewed_result(site: Site, of: str) -> tuple[Piece, ...]:
     """Return a finished task's own words: what was asked, how it ended, what it printed.
 
+    Its result is looked for where the question is about: here, or in the mirror of a host.
+
     Raises:
-        ChildError: there is no such result.
+        ChildError: there is no such result, or no such host.
     """
-    folder = site.workspace.results / of
+    folder = spool_of(site.workspace, site.host).results / of
     try:
         result = Result.read(folder / "result.json") if is_task_id(of) else None
     except (DamagedError, OSError) as error:
         raise ChildError(f"the result of {of} cannot be read: {error}") from None
     if result is None:
-        raise ChildError(f"there is no result of {of} here: `aispool ls --all` lists what is over")
+        raise ChildError(
+            f"there is no result of {of} in {folder.parent}: `aispool ls --all` lists what is over"
+        )
     outcome = result.model_copy(update={"output": result.output.model_copy(update={"text": ""})})
     contents = {"task": content_of(folder / "task.json"), "outcome": outcome.encoded()}
     contents["answer"] = result.output.text.encode(errors="replace")

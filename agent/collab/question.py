@@ -5,10 +5,12 @@ from __future__ import annotations
 import getpass
 from typing import TYPE_CHECKING, Any, Final, get_args
 
+from agent.collab.children import ChildError, spool_of
 from agent.collab.language import detect
 from agent.collab.records import QuestionRecord, TaskType
 from agent.collab.rules import normal
 from agent.collab.rules import type_of as guessed_type
+from agent.config import host_name
 from spool.names import is_task_id
 from spool.records import DamagedError
 from spool.results import read_task
@@ -54,9 +56,9 @@ def question_of(task: AcceptedTask, workspace: Workspace, roles: Roles, now: dat
     kind = kind or guessed_type(text, roles)
     if kind not in get_args(TaskType):
         raise AskedError(f"there is no kind of question {kind!r}: use {', '.join(get_args(TaskType))}")
-    language = _text(given, "language") or detect(
-        _asked(workspace, str(of), text) if kind == REVIEW else text
-    )
+    host = _text(given, "host")
+    asked = _asked(workspace, host, str(of), text) if kind == REVIEW else text
+    language = _text(given, "language") or detect(asked)
     domain = _text(given, "domain") or roles.types[kind].domain
     if domain is not None and domain not in roles.domains:
         known = ", ".join(sorted(roles.domains)) or "none"
@@ -69,7 +71,7 @@ def question_of(task: AcceptedTask, workspace: Workspace, roles: Roles, now: dat
         type=kind,
         domain=domain,
         language=language,
-        host=_text(given, "host"),
+        host=host,
         asked_by=task.submitted_by or getpass.getuser(),
         rule=_text(given, "rule") or "asked for",
         of=str(of) if kind == REVIEW else None,
@@ -86,11 +88,12 @@ def _text(given: Mapping[str, Any], name: str) -> str | None:
     return value.strip()
 
 
-def _asked(workspace: Workspace, of: str, text: str) -> str:
+def _asked(workspace: Workspace, host: str | None, of: str, text: str) -> str:
     """Return what the reviewed task was asked: a review is written in its language."""
     try:
-        task = read_task(workspace.results / of) if is_task_id(of) else None
-    except (DamagedError, OSError):
+        spool = spool_of(workspace, None if host == host_name() else host)
+        task = read_task(spool.results / of) if is_task_id(of) else None
+    except (ChildError, DamagedError, OSError):
         return text
     if task is None:
         return text

@@ -125,6 +125,7 @@ def test_a_role_and_a_domain_are_data(desk: Any, brain: Any) -> None:
         ({"prompt": "x", "host": 5}, "general", "parameters.host is not a string"),
         ({}, "review", "there is nothing to review"),
         ({"of": "nowhere"}, "review", "no result of nowhere"),
+        ({"of": "nowhere", "host": "web1"}, "review", "there is no host web1 here"),
     ],
 )
 def test_what_cannot_be_asked_is_said(
@@ -245,3 +246,26 @@ def test_the_audit_log_knows_the_run(desk: Any) -> None:
     events = [json.loads(line) for line in lines]
     assert [e["event"] for e in events if e["task_id"] == "q"] == ["asked", "remembered", "result"]
     assert events[0]["who"] == "a person"
+
+
+def test_the_review_of_another_hosts_result(desk: Any, brain: Any) -> None:
+    """On a collector, the result is taken from the host's mirror; the report is sent to the host."""
+    mirror = desk.workspace.root / "fleet" / "web1"
+    folder = mirror / "results" / "backup"
+    folder.mkdir(parents=True)
+    (mirror / "tasks").mkdir()
+    now = utc_now().isoformat()
+    (folder / "result.json").write_text(
+        json.dumps(
+            {
+                "task_id": "backup", "tool": "shell", "command": "x", "state": "failed", "reason": "failed",
+                "host": "web1", "source_name": "n.json", "submitted_at": now, "finished_at": now,
+                "output": {"text": "tape drive not ready"},
+            }
+        )
+    )  # fmt: skip
+    session = desk.ask("Is it right?", command="review", of="backup", host="web1")
+    done = desk.run(session)
+    assert done.returncode == 0, done.stderr
+    assert "tape drive not ready" in brain.asked["analyst"][0].text
+    assert (mirror / "tasks" / "q.report.files" / "report.md").read_text() == done.stdout
