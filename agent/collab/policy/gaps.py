@@ -17,6 +17,21 @@ if TYPE_CHECKING:
     from tree_sitter import Node
 
 _BLANK: Final = re.compile(rb"(?:[ \t\n]|(?<=[ \t\n])\\\n)*")
+_BLANK_IN_LINE: Final = re.compile(rb"(?:[ \t]|(?<=[ \t\n])\\\n)*")
+_ONE_LINE: Final = frozenset(
+    {
+        "command",
+        "redirected_statement",
+        "file_redirect",
+        "herestring_redirect",
+        "variable_assignment",
+        "variable_assignments",
+        "declaration_command",
+        "test_command",
+    }
+)
+"""A line break ends these."""
+
 _TEXT: Final = frozenset({"string", "expansion", "heredoc_body", "ansi_c_string"})
 _PARTS: Final = WORDS | {"command_name", "$"}
 
@@ -36,8 +51,9 @@ def doubts(root: Node, source: bytes) -> Iterator[str]:
 def _of(node: Node, source: bytes) -> Iterator[str]:
     at = node.start_byte
     before: Node | None = None
+    blank = _BLANK_IN_LINE if node.type in _ONE_LINE else _BLANK
     for child in node.children:
-        if node.type not in _TEXT and not _BLANK.fullmatch(source, at, child.start_byte):
+        if node.type not in _TEXT and not blank.fullmatch(source, at, child.start_byte):
             yield "blanks in it are not what a shell takes for blanks"
         if before is not None and at == child.start_byte:
             if node.type == "command" and {before.type, child.type} <= _PARTS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from agent.collab.policy.paths import Where, arg_is, is_kind, is_unknown
@@ -22,30 +23,35 @@ _NETWORK: Final = ("/dev/tcp/", "/dev/udp/")
 _RECURSIVE: Final = re.compile(r"-[A-Za-z]*[rR][A-Za-z]*|--recursive")
 
 
-class Notes:
-    """Collects operations.
+@dataclass(slots=True)
+class Note:
+    """One thing that is done, once.
 
     Args:
-        operations: everything found, in its order.
-        why: for some operations, a better reason than the effect's general one.
+        why: a better reason than the effect's general one.
+        exempt: the policy allows the command that does it, word for word.
     """
+
+    operation: Operation
+    why: str | None = None
+    exempt: bool = False
+
+
+class Notes:
+    """Collects what is done, in its order."""
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
-        self.operations: list[Operation] = []
-        self.why: dict[Operation, str] = {}
+        self.notes: list[Note] = []
         self.where = Where()
 
     def add(self, program: str, effect: Effect, target: str = "", why: str | None = None) -> None:
         """Take note of one thing that is done."""
-        operation = Operation(program, effect, target.replace(HOLE, "…"))
-        self.operations.append(operation)
-        if why is not None:
-            self.why[operation] = why
+        self.notes.append(Note(Operation(program, effect, target.replace(HOLE, "…")), why))
 
-    def opaque(self, why: str, program: str = "") -> None:
+    def opaque(self, why: str, program: str = "", args: Sequence[Arg] = ()) -> None:
         """Take note of what cannot be resolved."""
-        self.add(program, "opaque", why=why)
+        self.add(program, "opaque", _joined(args), why)
 
     def redirect(self, redirect: Redirect, args: Sequence[Arg]) -> None:
         """Take note of what a redirection reads or writes."""
@@ -105,7 +111,7 @@ class Notes:
                 kind = self._worse(effect, arg, args)
                 self.add(program, kind, arg.text)
         else:
-            self.add(program, effect, targets[0].text if targets else "", why)
+            self.add(program, effect, _joined(targets if why is None else args), why)
         for arg in targets:
             if effect != "delete" and arg_is(self.policy.paths, "secret", arg, self.where):
                 self.add(program, "secret", arg.text)
@@ -122,3 +128,7 @@ class Notes:
         if effect == "write" and arg_is(paths, "persist", arg, self.where):
             return "persist"
         return effect
+
+
+def _joined(args: Sequence[Arg]) -> str:
+    return " ".join(arg.text for arg in args)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from agent.collab.policy.notes import Note
 from agent.collab.policy.rating import Operation, Rating, stricter
 from agent.collab.policy.resolve import Resolver
 
@@ -44,27 +45,29 @@ def rate(command: str, policy: Policy, *, role: str = "executor", host: str | No
     """
     resolved = Resolver(policy, role, host)
     resolved.script(command)
-    operations = list(dict.fromkeys(resolved.operations))
-    if _leaks(operations):
-        operations.append(Operation("", "exfiltrate"))
+    notes = resolved.notes
+    if _leaks(notes):
+        notes.append(Note(Operation("", "exfiltrate")))
     decision: Decision = "allow"
     reasons: list[tuple[Decision, str]] = []
-    for operation in operations:
-        decided = policy.decides(operation.effect, role, host)
-        if decided != "allow" and operation not in resolved.exempted:
+    for note in notes:
+        decided = policy.decides(note.operation.effect, role, host)
+        if decided != "allow" and not note.exempt:
             decision = stricter(decision, decided)
-            reasons.append((decided, _reason(operation, resolved.why.get(operation), decided)))
+            reasons.append((decided, _reason(note, decided)))
     reasons.sort(key=lambda reason: reason[0] != decision)  # the strictest first, else in their order
-    return Rating(decision, tuple(operations), tuple(dict.fromkeys(text for _, text in reasons)))
+    operations = tuple(dict.fromkeys(note.operation for note in notes))
+    return Rating(decision, operations, tuple(dict.fromkeys(text for _, text in reasons)))
 
 
-def _leaks(operations: list[Operation]) -> bool:
+def _leaks(notes: list[Note]) -> bool:
     """Tell whether a secret is read where something is sent."""
-    effects = {operation.effect for operation in operations}
+    effects = {note.operation.effect for note in notes}
     return "secret" in effects and bool(effects & {"network", "probe"}) and "exfiltrate" not in effects
 
 
-def _reason(operation: Operation, why: str | None, decided: Decision) -> str:
+def _reason(note: Note, decided: Decision) -> str:
+    operation, why = note.operation, note.why
     what = why or _MEANING[operation.effect]
     who = operation.program or ("" if why else "it")
     target = f" ({operation.target})" if operation.target and not why else ""

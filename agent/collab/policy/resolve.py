@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 from agent.collab.policy import runners, syntax
 from agent.collab.policy.arguments import parse
-from agent.collab.policy.notes import Notes
+from agent.collab.policy.notes import Note, Notes
 from agent.collab.policy.producers import producers_of
 from agent.collab.policy.programs import Judged, judge
-from agent.collab.policy.rating import CATASTROPHIC, Operation
+from agent.collab.policy.rating import CATASTROPHIC
 from agent.collab.policy.runners import Call
 from agent.collab.policy.values import Values
 from agent.collab.policy.words import HOLE, Arg
@@ -28,17 +28,12 @@ _TRUSTED: Final = re.compile(r"(?:/usr)?(?:/local)?/s?bin/[^/]+")
 
 
 class Resolver(Notes):
-    """Collects what one command line does.
-
-    Args:
-        exempted: operations of commands that the policy allows word for word.
-    """
+    """Finds out what one command line does."""
 
     def __init__(self, policy: Policy, role: str, host: str | None) -> None:
         super().__init__(policy)
         self.role = role
         self.host = host
-        self.exempted: set[Operation] = set()
         self.depth = 0
 
     def script(self, text: str) -> None:
@@ -68,24 +63,25 @@ class Resolver(Notes):
                 self.redirect(redirect, args)
         if not step.words:
             return
-        first = len(self.operations)
+        first = len(self.notes)
         for args in values.alternatives(step.words):
             self.command(args, producers_of(script, values, step))
         fed = any(script.steps[feeder].words for feeder in step.fed_by)
-        done = self.operations[first:]
+        done = self.notes[first:]
         fed = fed or any(redirect.op == "<" for redirect in step.redirects)
-        talks = any(operation.effect == "network" for operation in done)
+        talks = any(note.operation.effect == "network" for note in done)
         if fed and talks and not self._harmless_feed(script, values, step):
             self.add("", "exfiltrate", why="sends what it is fed to another host")
         self._exempt(script, values, step, done)
 
-    def _exempt(self, script: Script, values: Values, step: Step, done: list[Operation]) -> None:
+    def _exempt(self, script: Script, values: Values, step: Step, done: list[Note]) -> None:
         words = next(values.alternatives(step.words), ())
         plain = all(arg.known for arg in words) and not (
             step.assignments or step.redirects or script.problems
         )
         if plain and self.policy.excepted(tuple(arg.text for arg in words), self.role, self.host):
-            self.exempted |= {operation for operation in done if operation.effect not in CATASTROPHIC}
+            for note in done:
+                note.exempt = note.operation.effect not in CATASTROPHIC
 
     def _harmless_feed(self, script: Script, values: Values, step: Step) -> bool:
         names = {
@@ -123,21 +119,13 @@ class Resolver(Notes):
             producers: what xargs hands to its command; None when nobody knows.
             depth: how many wrappers stand around it.
         """
-        if not args:
-            return
-        name = args[0].text
-        if not args[0].known or name.startswith("-"):
-            self.opaque("runs a program whose name is not known before it runs")
-            return
-        if depth > DEPTH:
-            self.opaque("commands are nested too deeply")
-            return
-        program = posixpath.basename(name)
-        if "/" in name and not _TRUSTED.fullmatch(posixpath.normpath(name)):
-            self.add(program, "execute", name, f"{name} is no program of the system")
+        program = self._program(args, depth)
+        if program is None:
             return
         if program in {"cd", "pushd"}:
-            self.where.go(args[1].text if len(args) > 1 else "~")
+            folders = [arg.text for arg in args[1:] if not arg.text.startswith("-")]
+            for folder in folders or ["~"]:
+                self.where.go(folder)
         wrapper = self.policy.wrappers.get(program)
         if wrapper is not None:
             if wrapper.effect is not None:
@@ -151,6 +139,22 @@ class Resolver(Notes):
             runners.run(self, Call(program, spec, args[1:], producers, depth))
         else:
             self._judged(program, judge(self.policy, spec, program, args[1:], self.where), args[1:])
+
+    def _program(self, args: Sequence[Arg], depth: int) -> str | None:
+        """Return the program's name without its folder; None when it is none of the system's."""
+        if not args:
+            return None
+        name = args[0].text
+        program = posixpath.basename(name)
+        if not args[0].known or name.startswith("-"):
+            self.opaque("runs a program whose name is not known before it runs")
+        elif depth > DEPTH:
+            self.opaque("commands are nested too deeply")
+        elif "/" in name and not _TRUSTED.fullmatch(posixpath.normpath(name)):
+            self.add(program, "execute", name, f"{name} is no program of the system")
+        else:
+            return program
+        return None
 
     def _judged(self, program: str, judged: Judged, args: Sequence[Arg]) -> None:
         for effect, target, why in judged.operations:
@@ -166,7 +170,7 @@ class Resolver(Notes):
         """Take note of a program without rules."""
         effect = self.policy.known_effect(program)
         if effect is None:
-            self.opaque("is no program that the policy knows", program)
+            self.opaque("is no program that the policy knows", program, args)
         else:
             self.known(program, effect, args)
 
@@ -181,7 +185,7 @@ class Resolver(Notes):
     ) -> None:
         parsed = parse(args, flags, ordered=True)
         if parsed.refused:
-            self.opaque(f"is given {parsed.refused[0]!r}, which its rules do not list", program)
+            self.opaque(f"is given {parsed.refused[0]!r}, which its rules do not list", program, args)
             return
         inner = parsed.operands[operands:]
         if inner:

@@ -37,7 +37,9 @@ class Call:
         """Tell its own options from the command; what is not listed is opaque."""
         parsed = parse(self.args, self.spec.flags, ordered=True)
         if parsed.refused:
-            resolver.opaque(f"is given {parsed.refused[0]!r}, which its rules do not list", self.program)
+            resolver.opaque(
+                f"is given {parsed.refused[0]!r}, which its rules do not list", self.program, self.args
+            )
         return parsed
 
 

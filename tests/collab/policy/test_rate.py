@@ -38,7 +38,7 @@ if TYPE_CHECKING:
         ("nice -n 5 timeout 3 cat f", "cat", "read", "f"),
         ("bash -c 'cat f'", "cat", "read", "f"),
         ("for f in a b; do cat $f; done", "cat", "read", "b"),
-        ("systemctl restart nginx", "systemctl", "control", "restart"),
+        ("systemctl restart nginx", "systemctl", "control", "restart nginx"),
     ],
 )
 def test_effects_and_targets(policy: Any, command: str, program: str, effect: str, target: str) -> None:
@@ -58,6 +58,20 @@ def test_effects_and_targets(policy: Any, command: str, program: str, effect: st
 def test_commands_that_do_the_same_are_equal(policy: Any, one: str, other: str) -> None:
     """Spelling does not count: that is how proposals of two roles are compared."""
     assert rate(one, policy).normalised == rate(other, policy).normalised
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("rm a", "rm b"),
+        ("systemctl restart nginx", "systemctl restart ssh"),
+        ("unknown-tool a", "unknown-tool b"),
+        ("sed -i s/a/b/ f", "sed s/a/b/ f"),
+    ],
+)
+def test_commands_that_differ_are_not_equal(policy: Any, one: str, other: str) -> None:
+    """Also when nobody knows what they do."""
+    assert rate(one, policy).normalised != rate(other, policy).normalised
 
 
 def test_a_rating_only_tightens(policy: Any) -> None:
@@ -117,12 +131,15 @@ def test_a_command_word_for_word(workspace: Workspace) -> None:
     policy = configure(
         workspace,
         '[[allow]]\ncommand = "systemctl restart nginx"\nroles = ["executor"]\nhosts = ["web*"]\n'
-        '[[allow]]\ncommand = "rm -rf /"\n[[allow]]\ncommand = "sudo ls"\n',
+        '[[allow]]\ncommand = "rm -rf /"\n[[allow]]\ncommand = "sudo ls"\n[[allow]]\ncommand = "mine"\n',
     )
     assert rate("systemctl restart nginx", policy, host="web1").decision == "allow"
     assert rate("systemctl restart nginx", policy, host="db1").decision == "ask"
     assert rate("systemctl restart nginx", policy, role="innovator", host="web1").decision == "deny"
     assert rate("systemctl restart nginx; rm x", policy, host="web1").decision == "ask"
+    assert rate("systemctl restart nginx; systemctl restart ssh", policy, host="web1").decision == "ask"
+    assert rate("mine; mine --delete-all", policy).decision == "ask"
+    assert rate("mine; mine", policy).decision == "allow"
     assert rate("systemctl restart nginx > f", policy, host="web1").decision == "ask"
     assert rate("rm -rf /", policy, host="web1").decision == "deny"
     assert rate("sudo ls", policy, host="web1").decision == "ask"
