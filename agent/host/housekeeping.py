@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from agent import log
 from agent.host.collecting import forget_stray_marks, is_waiting_for_marks, mark_all
-from agent.host.inbox import forget_delivered
+from agent.host.delivered import forget_delivered
 from agent.host.retention import prune_now
 from spool.records import DamagedError
 

@@ -12,18 +12,17 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent import log
 from agent.host.controls import apply
+from agent.host.delivered import Arrival, Noted
 from agent.host.trouble import is_everybodys
 from spool.admit import NotYet, Ready, Sight, give_up_waiting, look
 from spool.control import parse_control
 from spool.exclusive import move_new
-from spool.files import fsync_tree, make_folder, put, read_regular, remove
+from spool.files import fsync_tree, make_folder, put, remove
 from spool.known import place_of, repeated
 from spool.names import FILES_SUFFIX, is_dropped_name, stem_of
 from spool.records import DamagedError
@@ -38,28 +37,10 @@ if TYPE_CHECKING:
     from agent.host.board import Board
     from agent.host.intake import Intake
     from agent.host.site import Site
-    from spool.workspace import Workspace
 
-REMEMBERED_S = 30 * 86400.0
-MOST_REMEMBERED = 100_000
 MOST_AT_ONCE = 200
 """Deliveries taken in one turn; a flood of them must not keep tasks from starting."""
 _AGAIN_S = 1.0
-_BEGUN = "begun"
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A finished file of the inbox."""
-
-    path: Path
-    ready: Ready
-    sight: Sight
-
-    @property
-    def delivery(self) -> str:
-        """Return what tells this delivery from another one of the same name."""
-        return f"{self.ready.sha256} {self.sight.signature.mtime_ns}"
 
 
 class Inbox:
@@ -144,15 +125,15 @@ class Inbox:
                 reject(self._site.workspace, path, judged, self._site.name)
                 log.warning("delivery rejected", file=path.name, what=judged.what)
                 if isinstance(verdict, Ready) and path.parent == self._site.workspace.inbox_tasks:
-                    self._note(Arrival(path, verdict, sight))
+                    Arrival(path, verdict, sight).note(self._site.workspace, Noted.DONE)
 
     # ------------------------------------------------------------------------------------------- tasks
 
     def _take_task(self, arrival: Arrival) -> Refusal | NotYet | None:
         path = arrival.path
         task_id = stem_of(path.name)
-        noted = self._noted(path)
-        if noted == [*arrival.delivery.split()]:
+        noted = arrival.noted(self._site.workspace)
+        if noted is Noted.DONE:
             self._remove(path)
             return None
         parsed = parse_task(arrival.ready.content)
@@ -165,8 +146,8 @@ class Inbox:
                 field="task_id",
             )
         refusal = self._known(task_id, arrival.ready)
-        if refusal is not None and noted == [*arrival.delivery.split(), _BEGUN]:
-            self._note(arrival)
+        if refusal is not None and noted is Noted.BEGUN:
+            arrival.note(self._site.workspace, Noted.DONE)
             self._remove(path)
             return None
         return refusal or self._deliver(arrival)
@@ -187,7 +168,7 @@ class Inbox:
         target = workspace.tasks / path.name
         if os.path.lexists(target):
             return NotYet(f"tasks/{path.name} is another task's file", _AGAIN_S)
-        self._note(arrival, _BEGUN)
+        arrival.note(workspace, Noted.BEGUN)
         fsync_tree(path)  # rsync leaves that to whoever cares
         with suppress(FileNotFoundError):
             fsync_tree(files)
@@ -202,7 +183,7 @@ class Inbox:
             return None  # another agent was faster
         except FileExistsError:
             return NotYet(f"tasks/{path.name} is another task's file", _AGAIN_S)
-        self._note(arrival)
+        arrival.note(workspace, Noted.DONE)
         log.info("task delivered", file=path.name)
         self._intake.examine(target)
         return None
@@ -211,18 +192,6 @@ class Inbox:
         shutil.rmtree(path.with_name(stem_of(path.name) + FILES_SUFFIX), ignore_errors=True)
         remove(path)
         log.info("delivered again", file=path.name)
-
-    def _noted(self, path: Path) -> list[str]:
-        try:
-            note = read_regular(self._site.workspace.delivered / "tasks" / path.name, 4096)
-        except FileNotFoundError:
-            return []
-        return note.decode(errors="replace").split()
-
-    def _note(self, arrival: Arrival, *more: str) -> None:
-        folder = self._site.workspace.delivered / "tasks"
-        make_folder(folder)
-        put(folder / arrival.path.name, " ".join((arrival.delivery, *more)).encode() + b"\n")
 
     # ------------------------------------------------------------------------------------------- controls
 
@@ -250,16 +219,3 @@ def _paths(folder: Path) -> list[Path]:
     except FileNotFoundError:
         make_folder(folder)
         return []
-
-
-def forget_delivered(workspace: Workspace) -> None:
-    """Forget the oldest deliveries."""
-    now_s = time.time()
-    for folder in (workspace.delivered / "tasks", workspace.delivered / "control"):
-        if not folder.is_dir():
-            continue
-        with os.scandir(folder) as entries:
-            noted = sorted(((e.stat(follow_symlinks=False).st_mtime, e.name) for e in entries), reverse=True)
-        for position, (noted_s, name) in enumerate(noted):
-            if position >= MOST_REMEMBERED or noted_s < now_s - REMEMBERED_S:
-                (folder / name).unlink(missing_ok=True)
