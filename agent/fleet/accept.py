@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 BY: Final = "collector"
 MIN_PATIENCE_S: Final = 0.05
+_PLACES: Final = (".outbox/tasks/", ".sent/tasks/", "sessions/", "results/", "results/.tombstones/")
 
 
 class Door:
@@ -78,6 +79,7 @@ class Door:
             return None
         sight, verdict = looked
         self._sights[path] = sight
+        judged = verdict.sha256 if isinstance(verdict, Ready) else None
         named = self._named(path, verdict) if isinstance(verdict, Ready) else verdict
         if isinstance(named, Refusal):
             named = give_up_waiting(named, sight, now_s, rules)
@@ -89,7 +91,7 @@ class Door:
             reject(self._workspace, path, named, BY)
             return None
         assert isinstance(named, str)
-        return self._claim(path, named, rules)
+        return self._claim(path, named, rules, judged)
 
     def finish_accepting(self, rules: Rules) -> None:
         """Take up what was claimed when a collector was killed."""
@@ -119,7 +121,7 @@ class Door:
             return Refusal(f"{files.name} is not a folder", "make it a folder that holds the input files")
         return self._judge(parsed[0], task_id, sha256)
 
-    def _claim(self, path: Path, task_id: str, rules: Rules) -> Parcel | None:
+    def _claim(self, path: Path, task_id: str, rules: Rules, judged: str | None) -> Parcel | None:
         claim = self._outbox / f".{task_id}"
         make_folder(claim / SOURCE)
         if path.parent == self._workspace.held:
@@ -131,9 +133,16 @@ class Door:
             return None
         for folder in (claim / SOURCE, claim, claim.parent, path.parent):
             fsync_folder(folder)
-        return self._finish(claim, rules)
+        return self._finish(claim, rules, judged)
 
-    def _finish(self, claim: Path, rules: Rules) -> Parcel | None:
+    def _finish(self, claim: Path, rules: Rules, judged: str | None = None) -> Parcel | None:
+        """Bring a claim to its end.
+
+        Args:
+            claim: its folder.
+            rules: what may be dropped.
+            judged: the SHA-256 of the bytes that were judged before the claim, unless that is not known.
+        """
         task_id = claim.name[1:]
         source = _dropped_file(claim)
         if source is None:
@@ -145,7 +154,7 @@ class Door:
             with suppress(FileNotFoundError):
                 move_new(came_from / f"{stem_of(source.name)}{FILES_SUFFIX}", files)
         (came_from / f"{stem_of(source.name)}{WHY_SUFFIX}").unlink(missing_ok=True)
-        content = self._validated(source, task_id, rules)
+        content = self._validated(source, task_id, rules, judged)
         if isinstance(content, Refusal):
             # first what would be taken for a task when this is cut off
             remove(claim / f"{task_id}{TASK_SUFFIX}")
@@ -165,7 +174,7 @@ class Door:
             return None
         return Parcel(accepted)
 
-    def _validated(self, source: Path, task_id: str, rules: Rules) -> bytes | Refusal:
+    def _validated(self, source: Path, task_id: str, rules: Rules, judged: str | None) -> bytes | Refusal:
         """Judge the claimed bytes: a writer that still held the file may have gone on."""
         # the rename was its last change, so nothing needs to be quiet any more
         looked = look(source, None, 0.0, replace(rules, quiet_s=0))
@@ -179,6 +188,8 @@ class Door:
         content, found = named
         if found != task_id:
             return Refusal("its task_id was changed while it was accepted", "drop it again")
+        if verdict.sha256 == judged:
+            return content
         return self._problem(source, content, task_id, verdict.sha256) or content
 
 
@@ -198,6 +209,9 @@ def known_on(mirror: Mirror, task_id: str, sha256: str) -> Refusal | None:
         task_id: the id.
         sha256: of the bytes dropped now.
     """
+    root = f"{mirror.root}/"
+    if not any(os.path.lexists(f"{root}{where}{task_id}") for where in _PLACES):
+        return None  # of many hosts, hardly one has it
     for folder in (mirror.outbox.tasks, mirror.sent.tasks):
         parcel = Parcel(folder / task_id)
         if parcel.folder.exists():
