@@ -11,7 +11,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from agent.fleet.outbox import READY, Parcel
+from agent.fleet.outbox import MAX_TASK_BYTES, READY, Parcel
 from agent.graph import cycles
 from spool.files import fsync_folder, make_folder, move, put, read_regular, remove
 from spool.records import State
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from spool.task import Task
 
 IDS_SHOWN: Final = 3
-MAX_TASK_BYTES: Final = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)

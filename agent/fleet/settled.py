@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
+from agent.fleet.outbox import MAX_TASK_BYTES
 from spool.files import read_regular
 from spool.names import with_suffix_number
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from agent.fleet.outbox import Parcel
 
 MOST_REFUSALS: Final = 50
-MAX_TASK_BYTES: Final = 64 << 20
 
 
 class Shown:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from agent.fleet.outbox import MAX_TASK_BYTES
 from spool.files import read_regular
 from spool.names import WHY_SUFFIX, is_dropped_name, stem_of
 from spool.records import DamagedError, State, Status
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 MOVED: Final = ".moved"
 """fleet/HOST/.moved/ID: the task was given to another host instead."""
-MAX_TASK_BYTES: Final = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
