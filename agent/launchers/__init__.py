@@ -11,7 +11,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from agent.launchers.base import Launcher, LauncherFactory, LaunchError, SessionExists, Start
+from agent.launchers.base import (
+    Launcher,
+    LauncherFactory,
+    LaunchError,
+    NeverStartsError,
+    SessionExists,
+    Start,
+)
 from agent.launchers.screen import ScreenLauncher
 from agent.launchers.slurm import SlurmLauncher
 from agent.launchers.tmux import TmuxLauncher, socket_path
@@ -20,7 +27,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["LAUNCHERS", "LaunchError", "Launcher", "LauncherFactory", "SessionExists", "Start", "socket_path"]
+__all__ = [
+    "LAUNCHERS",
+    "LaunchError",
+    "Launcher",
+    "LauncherFactory",
+    "NeverStartsError",
+    "SessionExists",
+    "Start",
+    "socket_path",
+]
 
 
 def _screen(workspace: Path, conf: Path | None = None) -> Launcher:

@@ -7,6 +7,7 @@ wrapper's locks and its exit file say that (a session may die without its tool, 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -22,7 +23,19 @@ class LaunchError(Exception):
 
 
 class SessionExists(LaunchError):  # noqa: N818 - a fact that the caller decides about, like FileExistsError
-    """There is a session of this name already, left as it is."""
+    """There is a session of this name already, left as it is.
+
+    Args:
+        is_same: it runs, or will run, the very command that was to be started.
+    """
+
+    def __init__(self, message: str, *, is_same: bool = False) -> None:
+        super().__init__(message)
+        self.is_same = is_same
+
+
+class NeverStartsError(LaunchError):
+    """Whoever lends the machine takes no such session, however often it is tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +64,13 @@ class Outlook:
         may_run: it runs there, or may still begin.
         in_line: nothing of it runs now; one that had begun was put back.
         words: for a person.
+        asked_s: when whoever says so was asked, in monotonic seconds; what happened since is not in it.
     """
 
     may_run: bool
     words: str
     in_line: bool = False
+    asked_s: float = math.inf
 
 
 class Launcher(Protocol):

@@ -12,18 +12,24 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from spool.files import make_folder, move, put, read_regular
+from spool.names import is_ulid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Container, Iterator, Sequence
     from pathlib import Path
 
 FOLDER: Final = ".aispool.slurm"
 STARTS: Final = "starts"
 SCRIPT: Final = "script"
+KEPT_S: Final = 600.0
+"""So long a batch is kept that no job names: its own may be on its way, and people look what one printed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,24 +80,39 @@ def sessions_of(root: Path, name: str) -> tuple[str, ...]:
     Raises:
         OSError: it cannot be read now.
     """
+    return tuple(json.loads(line)["session"] for line in _lines(root, name))
+
+
+@lru_cache(maxsize=4)
+def commands_of(root: Path, name: str) -> tuple[tuple[str, ...], ...]:
+    """Return what each element of a batch runs; a batch never changes.
+
+    Raises:
+        OSError: it cannot be read now.
+    """
+    return tuple(tuple(json.loads(line)["argv"]) for line in _lines(root, name))
+
+
+def remove_old(root: Path, named: Container[str]) -> Iterator[str]:
+    """Remove old batches that no job names, and what a kill left half made; yield their names.
+
+    What cannot be removed, as a file on NFS that is still open, is tried again the next time.
+    """
+    for path in sorted(root.iterdir()):
+        name = path.name.removeprefix(".")
+        if name in named or not is_ulid(name):
+            continue
+        with suppress(OSError):
+            if path.stat().st_mtime > time.time() - KEPT_S:
+                continue
+            hidden = root / f".{name}"
+            path.rename(hidden)  # a job that comes now finds all of it or nothing
+            shutil.rmtree(hidden, ignore_errors=True)
+            yield name
+
+
+def _lines(root: Path, name: str) -> list[bytes]:
     try:
-        content = read_regular(root / name / STARTS, 1 << 30)
+        return read_regular(root / name / STARTS, 1 << 30).splitlines()
     except (FileNotFoundError, NotADirectoryError):
-        return ()
-    return tuple(json.loads(line)["session"] for line in content.splitlines())
-
-
-def names(root: Path) -> Iterator[str]:
-    """Yield the names of all batches that are still there."""
-    if root.is_dir():
-        yield from sorted(path.name for path in root.iterdir() if not path.name.startswith("."))
-
-
-def remove(root: Path, name: str) -> None:
-    """Remove a batch none of whose jobs can start any more."""
-    hidden = root / f".{name}"
-    try:
-        (root / name).rename(hidden)
-    except FileNotFoundError:
-        return
-    shutil.rmtree(hidden)
+        return []

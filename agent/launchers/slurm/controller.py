@@ -13,12 +13,12 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from agent.launchers.base import LaunchError
+from agent.launchers.base import LaunchError, NeverStartsError
 from agent.launchers.calls import Answer, environment, missing, spawn
 from agent.launchers.slurm import batch, jobs, offer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
     from pathlib import Path
 
     from agent.launchers.slurm.jobs import Job
@@ -33,8 +33,16 @@ PATIENCE_S: Final = 8.0
 """One call; Slurm's own commands try for much longer."""
 OFFER_S: Final = 60.0
 NO_CONTACT: Final = re.compile(
-    r"unable to contact|connection (refused|timed out|failure)|socket timed out", re.IGNORECASE
+    r"unable to contact|connection (refused|timed out|failure)|socket timed out"
+    r"|establish a configuration source",
+    re.IGNORECASE,
 )
+NEVER: Final = re.compile(
+    r"invalid (account|qos|feature|partition|constraint|gres|generic resource)"
+    r"|requested (node configuration is not available|time limit is invalid)",
+    re.IGNORECASE,
+)
+"""What sbatch says of wishes that it takes at no other time either."""
 OURS_ALONE: Final = re.compile(r"(SBATCH|SALLOC|SLURM|SQUEUE|SCANCEL|SINFO)_")
 """Variables that would change what our own calls do; only the configuration's place is kept."""
 
@@ -51,11 +59,13 @@ class Controller:
         self._root = root
         self._prefix = prefix
         self._asked_s = -math.inf
+        self._refused_s = -math.inf
         self._took_s = 0.0
         self._silent_until_s = -math.inf
         self._offer_until_s = -math.inf
         self._jobs: dict[str, Job] | None = None
         self._kinds: tuple[offer.Kind, ...] = ()
+        self._named: frozenset[str] = frozenset()
         self._sessions: dict[str, tuple[str, ...]] = {}
 
     @property
@@ -72,9 +82,14 @@ class Controller:
 
     def known(self) -> dict[str, Job]:
         """Return our jobs by session, as the controller said lately; it is asked again when that is old."""
-        if not self.silence and time.monotonic() >= self._asked_s + max(FRESH_S, 20 * self._took_s):
+        now_s = time.monotonic()
+        due_s = max(self._asked_s + max(FRESH_S, 20 * self._took_s), self._refused_s + SILENT_S)
+        if not self.silence and now_s >= due_s:
+            self._refused_s = now_s  # whoever is refused is not asked again for every task
             with suppress(LaunchError):
-                return self.jobs()
+                found = self.jobs()
+                self._refused_s = -math.inf
+                return found
         return self._jobs or {}
 
     def jobs(self) -> dict[str, Job]:
@@ -87,11 +102,13 @@ class Controller:
         answer = self.call("squeue", "--noheader", "--array", "--states=all", "--me", "-o", jobs.FORMAT)
         expect(answer, "list jobs")
         found: dict[str, Job] = {}
-        for job in jobs.parse(answer.text, self._prefix):
+        listed = jobs.parse(answer.text, self._prefix)
+        for job in listed:
             sessions = self._sessions_of(job.batch)
             if job.index < len(sessions):
                 _add(found, sessions[job.index], job)
         self._asked_s, self._took_s, self._jobs = asked_s, time.monotonic() - asked_s, found
+        self._named = frozenset(job.batch for job in listed)
         return found
 
     def ask_again(self) -> None:
@@ -127,29 +144,45 @@ class Controller:
             self._silent_until_s = -math.inf
         return answer
 
-    def forget_batches(self, still: Iterable[Job]) -> None:
-        """Remove the batches that no job of the last answer names; nothing of them can start any more."""
-        named = {job.batch for job in still}
-        for name in batch.names(self._root):
-            if name not in named:
-                batch.remove(self._root, name)
-                self._sessions.pop(name, None)
+    def forget_batches(self) -> None:
+        """Remove the batches that no job of the last answer names, once their jobs cannot be on the way."""
+        for name in batch.remove_old(self._root, self._named):
+            self._sessions.pop(name, None)
+
+    def is_of(self, job: Job, argv: Sequence[str]) -> bool:
+        """Tell whether it is a job for this very command.
+
+        Raises:
+            OSError: its batch cannot be read now.
+        """
+        commands = batch.commands_of(self._root, job.batch)
+        return job.index < len(commands) and commands[job.index] == tuple(argv)
 
     def _sessions_of(self, name: str) -> tuple[str, ...]:
         if name not in self._sessions:
-            self._sessions[name] = batch.sessions_of(self._root, name)
+            found = batch.sessions_of(self._root, name)
+            if not found:
+                return ()  # another machine's may be there a moment later
+            self._sessions[name] = found
         return self._sessions[name]
 
 
 def _add(found: dict[str, Job], session: str, job: Job) -> None:
-    """Of several jobs of a session the one that lives counts, else the latest."""
+    """Of several jobs of a session the one that runs counts, else one that may, else the latest."""
     other = found.get(session)
-    if other is None or (other.is_over, job.batch) >= (job.is_over, other.batch):
+    if other is None or _weight(job) >= _weight(other):
         found[session] = job
+
+
+def _weight(job: Job) -> tuple[bool, bool, bool, str]:
+    return not job.is_over, not job.is_leaving, not job.is_in_line, job.batch
 
 
 def expect(answer: Answer, doing: str) -> None:
     """Raise a LaunchError when a call failed."""
+    if answer.code and NEVER.search(answer.error):
+        remedy = "change the task's resources or timeout"
+        raise NeverStartsError(f"Slurm refuses to {doing}: {answer.said}; {remedy}")
     if answer.code:
         raise LaunchError(f"Slurm could not {doing}: {answer.said}; look with: scontrol ping, sinfo")
 

@@ -10,9 +10,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from agent.launchers.base import LaunchError
+from spool.names import is_ulid
 
-FORMAT: Final = "%j|%K|%A|%i|%T|%r|%N"
-"""Job name, index in its array, its own number, how scancel calls it, state, reason, nodes."""
+FORMAT: Final = "%K|%A|%i|%T|%N|%r|%j"
+"""Index in its array, own number, how scancel calls it, state, nodes, reason, name, which may hold a bar."""
+
+IN_LINE: Final = frozenset(
+    {"PENDING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT"}
+)
 
 OVER: Final = frozenset(
     {
@@ -53,7 +58,7 @@ class Job:
     @property
     def is_in_line(self) -> bool:
         """Tell whether it waits for its start, or, put back, for its next."""
-        return self.state == "PENDING"
+        return self.state in IN_LINE
 
     @property
     def is_stuck(self) -> bool:
@@ -67,20 +72,23 @@ class Job:
 
 
 def parse(text: str, prefix: str) -> list[Job]:
-    """Read what squeue printed with FORMAT; jobs whose name does not begin with `prefix` are not ours.
+    """Read what squeue printed with FORMAT; jobs whose name is not `prefix` and a ULID are not ours.
 
     Raises:
         LaunchError: it is not what this version of squeue was seen to print.
     """
     jobs = []
     for line in text.splitlines():
-        if not line.startswith(prefix):
-            continue
-        fields = line.removeprefix(prefix).split("|")
+        fields = line.split("|", FORMAT.count("|"))
         if len(fields) != FORMAT.count("|") + 1:
+            if prefix not in line:
+                continue  # of a name with a line break, which is nobody of ours
             raise LaunchError(
                 f"squeue printed a line that nobody understands: {line[:200]!r}; run it by hand"
             )
-        batch, index, number, address, state, reason, node = fields
-        jobs.append(Job(batch, int(index) if index.isdigit() else 0, number, address, state, reason, node))
+        index, number, address, state, node, reason, name = fields
+        batch = name.removeprefix(prefix)
+        if name.startswith(prefix) and is_ulid(batch):
+            place = int(index) if index.isdecimal() else 0
+            jobs.append(Job(batch, place, number, address, state, reason, node))
     return jobs

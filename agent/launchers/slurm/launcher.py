@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import shlex
 import sys
 import time
@@ -34,8 +35,13 @@ if TYPE_CHECKING:
 JOB: Final = Path(__file__).with_name("job.py")
 MOST_ELEMENTS: Final = 1000
 """Of one array; Slurm's own default limit (MaxArraySize) is 1001."""
+ARRAY_REFUSED: Final = re.compile(r"invalid job array specification|job array index", re.IGNORECASE)
 KINDS: Final = {"cpus": "--cpus-per-task", "memory_mb": "--mem", "gpus": "--gpus", "partition": "--partition",
                 "account": "--account", "qos": "--qos", "constraint": "--constraint"}  # fmt: skip
+
+
+class ArrayRefusedError(LaunchError):
+    """This cluster takes no job array of that size (MaxArraySize)."""
 
 
 class SlurmLauncher:
@@ -48,6 +54,7 @@ class SlurmLauncher:
         self._prefix = f"aispool-{short_hash(str(workspace.resolve()))}-"
         self._controller = Controller(self._root, self._prefix)
         self._submitted_s: dict[str, float] = {}
+        self._most = MOST_ELEMENTS
 
     def available(self) -> str | None:
         """Say what to install, in a sentence; None when nothing is missing."""
@@ -79,13 +86,17 @@ class SlurmLauncher:
         """Tell whether a submitted session may still run, and in words how it stands."""
         session = self.session_name(task_id)
         job = self._controller.known().get(session)
+        asked_s = self._controller.said_s
         if job is not None and not job.is_over:
-            return Outlook(may_run=not job.is_stuck, words=_standing(job), in_line=job.is_in_line)
-        if self._submitted_s.get(session, -math.inf) >= self._controller.said_s:
-            return Outlook(may_run=True, words="it was handed to Slurm, which has not answered since")
+            may_run, in_line = not job.is_stuck, job.is_in_line
+            return Outlook(may_run=may_run, words=_standing(job), in_line=in_line, asked_s=asked_s)
+        if self._submitted_s.get(session, -math.inf) >= asked_s:
+            words = "it was handed to Slurm, which has not answered since"
+            return Outlook(may_run=True, words=words, asked_s=asked_s)
         if job is None:
-            return Outlook(may_run=False, words="Slurm does not know its job any more")
-        return Outlook(may_run=False, words=f"Slurm says of its job: {job.state}{_because(job)}")
+            return Outlook(may_run=False, words="Slurm does not know its job any more", asked_s=asked_s)
+        words = f"Slurm says of its job: {job.state}{_because(job)}"
+        return Outlook(may_run=False, words=words, asked_s=asked_s)
 
     def refusal(self, resources: Resources, time_s: float) -> str | None:
         """Say why no node could ever run this; None when one could, or when nobody can tell now."""
@@ -98,6 +109,9 @@ class SlurmLauncher:
         if job is None or not job.node:
             with suppress(LaunchError):
                 job = self._controller.jobs().get(session)
+        return self._attach(session, job)
+
+    def _attach(self, session: str, job: Job | None) -> list[str]:
         if job is None or _is_gone(job):
             return ["squeue", "--me", "--start"]
         if not job.node:
@@ -130,21 +144,36 @@ class SlurmLauncher:
         for start in starts:
             job = present.get(self.session_name(start.task_id))
             if job is not None and not _is_gone(job):
-                attach = shlex.join(self.attach_command(start.task_id))
+                attach = shlex.join(self._attach(self.session_name(start.task_id), job))
                 errors[start.task_id] = SessionExists(
-                    f"Slurm has job {job.address} ({job.state}) of {start.task_id} already; attach: {attach}"
+                    f"Slurm has job {job.address} ({job.state}) of {start.task_id} already; attach: {attach}",
+                    is_same=not job.is_stuck and self._controller.is_of(job, start.argv),
                 )
             elif not start.cwd.is_dir():
                 errors[start.task_id] = LaunchError(f"{start.cwd} is not a folder here: make it")
             else:
                 kinds.setdefault(_options(start) + self._dependencies(start, present), []).append(start)
-        self._controller.forget_batches(present.values())
+        self._controller.forget_batches()
+        said_s = self._controller.said_s
+        self._submitted_s = {name: s for name, s in self._submitted_s.items() if s >= said_s}
         for options, alike in kinds.items():
-            for some in (alike[at : at + MOST_ELEMENTS] for at in range(0, len(alike), MOST_ELEMENTS)):
-                try:
-                    self._submit(options, some)
-                except LaunchError as error:
-                    errors.update(dict.fromkeys((start.task_id for start in some), error))
+            errors |= self._submit_all(options, alike)
+        return errors
+
+    def _submit_all(self, options: tuple[str, ...], alike: Sequence[Start]) -> dict[str, LaunchError]:
+        """Submit sessions of one kind; where an array is too large for this cluster, in smaller ones."""
+        errors: dict[str, LaunchError] = {}
+        left = list(alike)
+        while left:
+            some = left[: self._most]
+            try:
+                self._submit(options, some)
+            except ArrayRefusedError:
+                self._most = max(len(some) // 2, 1)
+                continue
+            except LaunchError as error:
+                errors |= dict.fromkeys((start.task_id for start in some), error)
+            left = left[len(some) :]
         return errors
 
     def _dependencies(self, start: Start, present: Mapping[str, Job]) -> tuple[str, ...]:
@@ -165,14 +194,17 @@ class SlurmLauncher:
         folder = self._root / name
         words = [sys.executable, "-I", "-S", str(JOB), str(folder)]
         batch.write(self._root, name, elements, f"#!/bin/sh\nexec {shlex.join(words)}\n")
-        array = ["--output=" + str(folder / "0.out")]
+        output = str(folder).replace("%", "%%")  # sbatch(1), filename pattern
+        array = [f"--output={output}/0.out"]
         if len(starts) > 1:
-            array = ["--output=" + str(folder / "%a.out"), f"--array=0-{len(starts) - 1}"]
+            array = [f"--output={output}/%a.out", f"--array=0-{len(starts) - 1}"]
         submitted_s = time.monotonic()
         answer = self._controller.call(
             *("sbatch", "--parsable", f"--job-name={self._prefix}{name}", f"--chdir={starts[0].cwd}"),
             *("--nodes=1", "--ntasks=1", "--requeue", *array, *options, str(folder / batch.SCRIPT)),
         )
+        if answer.code and len(starts) > 1 and ARRAY_REFUSED.search(answer.error):
+            raise ArrayRefusedError(answer.said)
         # an error may come after the controller took it: it is asked again, and the batch stays
         expect(answer, "take a job")
         for start in starts:

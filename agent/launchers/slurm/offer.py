@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from spool.task import Resources
 
-FORMAT: Final = "%R|%a|%l|%c|%m|%G|%f"
-"""Partition, availability, time limit, CPUs, MiB of memory, generic resources, features (sinfo(1))."""
+FORMAT: Final = "%R|%l|%c|%m|%G|%f"
+"""Partition, time limit, CPUs, MiB of memory, generic resources, features (sinfo(1))."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,6 @@ class Kind:
     """
 
     partition: str
-    is_up: bool
     time_s: float | None
     cpus: int
     memory_mb: int
@@ -42,12 +41,11 @@ def parse(text: str) -> tuple[Kind, ...]:
     for line in text.splitlines():
         fields = line.split("|")
         if len(fields) == FORMAT.count("|") + 1:
-            name, available, limit, cpus, memory, generic, features = fields
+            name, limit, cpus, memory, generic, features = fields
             words = frozenset(features.split(",")) - {"(null)", ""}
             kinds.append(
                 Kind(
                     name,
-                    available == "up",
                     _seconds(limit),
                     _number(cpus),
                     _number(memory),
@@ -76,7 +74,7 @@ def problem(kinds: Sequence[Kind], wanted: Resources, time_s: float) -> str | No
     if candidates and None not in limits and time_s > max(limit for limit in limits if limit is not None):
         longest_s = max(limit for limit in limits if limit is not None)
         return f"it may take {time_s:g} s, and {where} allows {longest_s:g} s: give a shorter timeout"
-    missing = _missing_features(candidates, wanted.constraint)
+    missing = _missing_features(kinds, candidates, wanted.constraint)
     if missing:
         return f"no node of {where} has the feature {missing[0]!r} that constraint names"
     fits = [kind for kind in candidates if _fits(kind, wanted)]
@@ -85,11 +83,16 @@ def problem(kinds: Sequence[Kind], wanted: Resources, time_s: float) -> str | No
     return None
 
 
-def _missing_features(kinds: Sequence[Kind], constraint: str | None) -> list[str]:
-    """Return the names in a constraint that no node has; what joins them is left to sbatch."""
-    there = {feature for kind in kinds for feature in kind.features}
-    named = re.findall(r"[A-Za-z_][A-Za-z0-9_.:-]*", constraint or "")
-    return [name for name in named if name not in there]
+def _missing_features(kinds: Sequence[Kind], candidates: Sequence[Kind], constraint: str | None) -> list[str]:
+    """Return the names in a constraint that no node has; what joins them is left to sbatch.
+
+    Where it names alternatives, a feature that only nodes elsewhere have keeps nothing from running here.
+    """
+    text = constraint or ""
+    looked_at = kinds if "|" in text else candidates
+    there = {feature for kind in looked_at for feature in kind.features}
+    named = (name.strip() for name in re.split(r"\*\d+|[&|,()\[\]]", text))
+    return [name for name in named if name and name not in there]
 
 
 def _fits(kind: Kind, wanted: Resources) -> bool:
