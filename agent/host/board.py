@@ -7,12 +7,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from agent import log
+from agent.cluster import CLUSTER
 from agent.host.budgets import Budgets
 from agent.host.claiming import CANCELLED, end_unstarted, proceed, refuse, take, take_and_end
 from agent.host.following import end_by_dependency, ended_by_dependency, unmet_dependency
 from agent.host.launching import prepare, start
 from agent.host.limiting import limits_of
-from agent.host.observing import observe
+from agent.host.observing import observe, record_end
 from agent.host.recovering import open_session, own_sessions, sessions_of_the_dead
 from agent.host.reruns import is_asked
 from agent.host.reviewing import ask_for_reviews, intend_review
@@ -228,8 +229,9 @@ class Board:
         return limits_of(self._site, self.sessions.values(), closed, blocked, draining=draining)
 
     def launcher_problem(self) -> str | None:
-        """Return why sessions cannot be started at all, or None."""
-        return self._site.launcher().available()
+        """Return why sessions cannot be started on this machine at all, or None."""
+        launcher = self._site.launcher()
+        return launcher.available() if launcher.name != CLUSTER else None
 
     def _join(self, session: Session) -> None:
         self.sessions[session.task_id] = session
@@ -315,12 +317,15 @@ class Board:
             OSError: the disk; what was not started is started at the next look.
         """
         prepared, self._prepared = self._prepared, {}
-        if prepared:
-            start(self._site, [session for session, _ in prepared.values()])
+        never = start(self._site, [session for session, _ in prepared.values()]) if prepared else {}
         for session, is_new in prepared.values():
             self._index.touch(session.task_id)
             if is_new:
                 self._outbox.add("on-start", (session.folder / "status.json").read_bytes())
+        for task_id, words in never.items():
+            session, _ = prepared[task_id]
+            if session.attempt and record_end(self._site, session.attempt, None, words, None) is Phase.ENDED:
+                self._settle(session)
 
     def _settle(self, session: Session) -> None:
         if (words := ended_by_dependency(session)) is not None:

@@ -19,7 +19,7 @@ from agent.host.outcome import conversation_after
 from agent.host.runners import Busy, User, choose, seed, where_is
 from agent.host.trouble import TakenOverError
 from agent.host.worktree import prepare_worktree
-from agent.launchers import LaunchError, SessionExists, Start
+from agent.launchers import LaunchError, NeverStartsError, SessionExists, Start
 from agent.tools.batches import put_away, write_calls
 from spool.attempt import attempt_of, attempts_of
 from spool.claim import FILES, TASK
@@ -91,12 +91,13 @@ def prepare(site: Site, session: Session) -> Refusal | Busy | None:
     session.attempt, session.intent, session.started = attempt, intent, None
     session.last_number = attempt.number
     session.on_cluster = intent.launcher == CLUSTER
+    session.attach = session.next_attempt_at = session.gone_s = None  # the last attempt's
     return None
 
 
 def _no_room_ever(site: Site, task: AcceptedTask, intent: Intent) -> Refusal | None:
     """Refuse what no machine of the launcher could ever run."""
-    time_s = intent.timeout_s + intent.grace_s + site.config.slurm.spare_s
+    time_s = _longest_s(site, intent)
     try:
         problem = site.launcher(task).refusal(site.config.slurm.resources(task.resources), time_s)
     except LaunchError:
@@ -104,8 +105,17 @@ def _no_room_ever(site: Site, task: AcceptedTask, intent: Intent) -> Refusal | N
     if problem is None:
         return None
     return Refusal(
-        problem, "change the task's resources or timeout; `sinfo` shows what there is", field="resources"
+        problem,
+        "change the task's resources, timeout or waiting_timeout; `sinfo` shows what there is",
+        field="resources",
     )
+
+
+def _longest_s(site: Site, intent: Intent) -> float:
+    """Return how long an attempt may take in all; waiting for a person does not count against its timeout."""
+    asks = intent.interactive or intent.waiting_title or intent.waiting_text
+    waiting_s = intent.waiting_timeout_s if asks else 0.0
+    return intent.timeout_s + waiting_s + intent.grace_s + site.config.slurm.spare_s
 
 
 def _write_intent(site: Site, intent: Intent, attempt: Attempt) -> Intent:
@@ -152,23 +162,36 @@ def launcher_of(site: Site, session: Session) -> Launcher:
     return site.launcher_named(session.intent.launcher) if session.intent else site.launcher(session.task)
 
 
-def start(site: Site, sessions: Sequence[Session]) -> None:
-    """Start the wrappers of prepared attempts; a session that cannot be made is tried again later."""
+def start(site: Site, sessions: Sequence[Session]) -> dict[str, str]:
+    """Start the wrappers of prepared attempts; a session that cannot be made is tried again later.
+
+    The answer has, for those that can never be made, why not.
+    """
+    never = {}
     by_launcher: dict[str, list[Session]] = {}
     for session in sessions:
         by_launcher.setdefault(launcher_of(site, session).name, []).append(session)
     for name, some in by_launcher.items():
         errors = _start_all(site, site.launcher_named(name), some)
         for session in some:
-            _say_started(site, session, errors.get(session.task_id))
+            error = errors.get(session.task_id)
+            _say_started(site, session, error)
+            if isinstance(error, NeverStartsError):
+                never[session.task_id] = str(error)
+    return never
 
 
 def _start_all(site: Site, launcher: Launcher, sessions: Sequence[Session]) -> dict[str, LaunchError]:
     for session in sessions:
         session.launched_s = site.monotonic_s()
     errors = launcher.start_all([_wish(site, session) for session in sessions])
-    left_over = [session for session in sessions if isinstance(errors.get(session.task_id), SessionExists)]
-    for session in left_over:
+    there = {task_id: error for task_id, error in errors.items() if isinstance(error, SessionExists)}
+    for session in sessions:
+        if session.task_id not in there:
+            continue
+        if there[session.task_id].is_same:
+            del errors[session.task_id]  # it was taken, though we were told that it was not
+            continue
         # of an attempt that is over: nothing of ours runs in it, the locks said so
         try:
             launcher.end(session.task_id)
@@ -184,7 +207,7 @@ def _wish(site: Site, session: Session) -> Start:
     assert session.attempt is not None
     assert session.intent is not None
     argv = (sys.executable, "-I", "-S", str(WRAPPER), str(session.attempt.folder))
-    time_s = session.intent.timeout_s + session.intent.grace_s + site.config.slurm.spare_s
+    time_s = _longest_s(site, session.intent)
     resources = site.config.slurm.resources(session.task.resources)
     needs = session.task.dependencies if session.on_cluster else ()
     after = tuple(n for n in needs if state_on_disk(site.workspace, n) != State.SUCCEEDED)

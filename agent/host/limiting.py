@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from agent.cluster import CLUSTER
 from agent.host.room import Closed, Limits
 from agent.host.runners import capped
 from spool.records import State
@@ -48,9 +49,17 @@ def limits_of(
         hosts=site.hosts,
         draining=draining,
         claim_blocked=blocked,
+        cluster_blocked=_cluster_problem(site),
         parked_tools=_parked_tools(sessions),
         closed=closed,
     )
+
+
+def _cluster_problem(site: Site) -> str | None:
+    """Return why nothing can be handed to the cluster now; None too while nobody has asked for it."""
+    if site.config.launcher == CLUSTER or CLUSTER in site.launchers:
+        return site.launcher_named(CLUSTER).available()
+    return None
 
 
 def _parked_tools(sessions: Collection[Session]) -> dict[str, float]:

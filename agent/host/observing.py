@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import fcntl
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from agent import log
 from agent.host.launching import launcher_of
+from agent.host.session import attach_command
 from agent.launchers import LaunchError
 from agent.proctree import Ending, Tree
 from agent.tools.adapters import adapter_of
 from spool.attempt import Phase
-from spool.files import put, read_regular
+from spool.files import put, put_new, read_regular
 from spool.records import Exit, Started, State
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 RELAUNCH_S = 15.0
 """A wrapper that has not come by then is launched again; should both come, one of them refuses."""
+LAST_WORDS_S = 30.0
+"""So long a cluster is given to say why it ended an attempt, before the end is told without its words."""
 QUESTION_BYTES = 1 << 20
 
 
@@ -47,7 +50,7 @@ def observe(site: Site, session: Session) -> Phase:
     elif phase in {Phase.ORPHANED, Phase.VANISHED}:
         return _gone(site, session, attempt)
     elif phase is Phase.ENDED and session.on_cluster:
-        _note_end(site, session, attempt)
+        return _note_end(site, session, attempt)
     elif phase is Phase.INTENDED and session.cancelled:
         return _cancel_unstarted(site, session, attempt)
     elif phase is Phase.INTENDED and _is_to_come(site, session):
@@ -55,14 +58,29 @@ def observe(site: Site, session: Session) -> Phase:
     return phase
 
 
-def _note_end(site: Site, session: Session, attempt: Attempt) -> None:
+def _note_end(site: Site, session: Session, attempt: Attempt) -> Phase:
     """Write down what the cluster says of an attempt that it ended; later it may not know it any more."""
     ended = Exit.read(attempt.exit)
     if ended is None or ended.ended_by != "shutdown" or attempt.ended_by_cluster.exists():
-        return
+        return Phase.ENDED
     outlook = _outlook(site, session)
+    since_s = _gone_since_s(site, session)
+    if outlook is not None and outlook.asked_s <= since_s:
+        if site.monotonic_s() < since_s + LAST_WORDS_S:
+            return Phase.RUNNING  # what it said last was said before
+        outlook = None
     words = f"Slurm ended it while it ran: {outlook.words if outlook else 'it does not say why'}"
     put(attempt.ended_by_cluster, words.encode())
+    if outlook is not None and outlook.in_line:
+        _end_job(site, session)  # put back in line, it would begin only to refuse
+    return Phase.ENDED
+
+
+def _gone_since_s(site: Site, session: Session) -> float:
+    """Return since when the attempt is not seen to run; what a cluster said before is no news of it."""
+    if session.gone_s is None:
+        session.gone_s = site.monotonic_s()
+    return session.gone_s
 
 
 def _is_to_come(site: Site, session: Session) -> bool:
@@ -82,7 +100,10 @@ def _gone(site: Site, session: Session, attempt: Attempt) -> Phase:
     outlook = _outlook(site, session)
     if outlook is None:
         return _lost(site, session, attempt, None)
-    if outlook.may_run and not outlook.in_line:
+    is_old = outlook.asked_s <= _gone_since_s(site, session)  # it may have begun or ended since
+    if is_old or (outlook.may_run and not outlook.in_line):
+        if not is_old:
+            session.gone_s = None
         _running(site, session, attempt)
         return Phase.RUNNING
     phase = _lost(site, session, attempt, f"Slurm ended it while it ran: {outlook.words}")
@@ -105,6 +126,8 @@ def _running(site: Site, session: Session, attempt: Attempt) -> None:
         session.started = Started.read(attempt.started)
         if session.started is None:
             return  # its wrapper is about to write it
+    if session.on_cluster and session.attach is None:
+        _note_attach(site, session)
     question = _question(site, session, attempt)
     if question is None:
         session.question = None
@@ -114,6 +137,16 @@ def _running(site: Site, session: Session, attempt: Attempt) -> None:
         changed = session.change(site, State.WAITING_INPUT, "it waits for a person's answer")
     if changed:
         log.info("session observed", task_id=session.task_id, state=session.state)
+
+
+def _note_attach(site: Site, session: Session) -> None:
+    """Let status.json say how to join a job, as soon as the cluster says on which node it runs."""
+    outlook = _outlook(site, session)
+    if session.intent is not None and outlook is not None and outlook.may_run and not outlook.in_line:
+        if session.launched_s is not None and outlook.asked_s <= session.launched_s:
+            return  # that was the attempt before
+        session.attach = attach_command(site, session.intent)
+        session.unwritten = session.attach is not None
 
 
 def _question(site: Site, session: Session, attempt: Attempt) -> str | None:
@@ -154,10 +187,9 @@ def _tree(site: Site, attempt: Attempt, started: Started | None) -> Tree:
 
 
 def _cancel_unstarted(site: Site, session: Session, attempt: Attempt) -> Phase:
-    phase = record_end(site, attempt, "cancel", None, None)
-    if phase is Phase.ENDED and session.on_cluster:
-        _end_job(site, session)
-    return phase
+    if session.on_cluster:
+        _end_job(site, session)  # first: where locks do not reach its node, it could begin meanwhile
+    return record_end(site, attempt, "cancel", None, None)
 
 
 def _end_job(site: Site, session: Session) -> None:
@@ -168,7 +200,9 @@ def _end_job(site: Site, session: Session) -> None:
         log.warning("job not cancelled", task_id=session.task_id, what=str(error))
 
 
-def record_end(site: Site, attempt: Attempt, by: str, error: str | None, started: Started | None) -> Phase:
+def record_end(
+    site: Site, attempt: Attempt, by: str | None, error: str | None, started: Started | None
+) -> Phase:
     """Write `exit` in the wrapper's place, under its lock: a wrapper that still comes then refuses."""
     with _wrapper_lock(attempt) as held:
         if not held:
@@ -179,13 +213,16 @@ def record_end(site: Site, attempt: Attempt, by: str, error: str | None, started
             return Phase.RUNNING  # it came and went since we looked: look again
         now = site.utc_now()
         began = started.started_at if started else now
-        Exit(
+        ended = Exit(
             ended_by=by,
             error=error,
             started_at=began,
             finished_at=now,
             duration_s=max((now - began).total_seconds(), 0),
-        ).write(attempt.exit)
+        )
+        # never in place of the wrapper's own: a network file system may show that late
+        with suppress(FileExistsError):
+            put_new(attempt.exit, ended.encoded())
     return Phase.ENDED
 
 

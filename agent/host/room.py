@@ -56,6 +56,7 @@ class Limits:
         parked_tools: tool → unix time before which no task of it starts, since its provider said so.
         closed: budgets that are used up.
         claim_blocked: a sentence when nothing may be claimed at all.
+        cluster_blocked: a sentence when nothing may be claimed for the cluster.
     """
 
     slots: int
@@ -71,6 +72,7 @@ class Limits:
     hosts: frozenset[str] = frozenset()
     draining: bool = False
     claim_blocked: str | None = None
+    cluster_blocked: str | None = None
 
     @property
     def no_claims(self) -> str | None:
@@ -94,8 +96,8 @@ class Limits:
 
     def obstacle(self, lane: Lane) -> str | None:
         """Why no task of this lane starts here however much room there is."""
-        if self.no_claims:
-            return self.no_claims
+        if nothing := self.no_claims or (self.cluster_blocked if lane.on_cluster else None):
+            return nothing
         if self.paused:
             return "everything is paused (configs/paused)"
         if lane.tool in self.paused_tools:

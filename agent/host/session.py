@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 IDLE_STATES = frozenset({State.WAITING_INPUT, State.DEFERRED})
 """States that leave their slot to others."""
-_IDLE_ON_CLUSTER = frozenset({State.DEFERRED})
-"""A job that waits for a person keeps its place on its node."""
 
 
 @dataclass(slots=True)
@@ -41,6 +39,7 @@ class Session:
         next_attempt_at: when a deferred task may go on.
         parked: it waits for the end of its provider's limit, and its tool with it.
         unwritten: status.json does not say yet where it stands.
+        gone_s: since when an attempt on a cluster is not seen to run, on the monotonic clock.
         ending: what still has to die before the attempt is settled as lost.
         told: whether its end was announced.
         on_cluster: whether a cluster runs it.
@@ -62,6 +61,7 @@ class Session:
     question: str | None = None
     attach: str | None = None
     unwritten: bool = False
+    gone_s: float | None = None
     ending: Ending | None = field(default=None, repr=False)
     told: bool = False
     on_cluster: bool = False
@@ -70,6 +70,16 @@ class Session:
     def task_id(self) -> str:
         """Return the task's id."""
         return self.task.task_id
+
+    @property
+    def _is_with_cluster(self) -> bool:
+        """Tell whether it takes of what the cluster may have, though it waits.
+
+        A job that waits for a person keeps its place on its node. A prepared attempt that the cluster did not
+        take yet is handed over as soon as it does: without end they would all be claimed meanwhile.
+        """
+        is_prepared = self.intent is not None and self.next_attempt_at is None
+        return self.on_cluster and (self.state is not State.DEFERRED or is_prepared)
 
     @property
     def cancelled(self) -> bool:
@@ -83,7 +93,7 @@ class Session:
             tool=self.task.tool,
             group=self.task.group,
             weight=self.task.weight,
-            occupies_slot=self.state not in (_IDLE_ON_CLUSTER if self.on_cluster else IDLE_STATES),
+            occupies_slot=self.state not in IDLE_STATES or self._is_with_cluster,
             on_cluster=self.on_cluster,
         )
 
@@ -128,8 +138,8 @@ class Session:
         """Replace status.json by what we know."""
         intent = self.intent
         attached = self.state in {State.RUNNING, State.WAITING_INPUT} and intent is not None
-        if attached and self.attach is None:
-            self.attach = _attach_command(site, self.task)
+        if attached and self.attach is None and intent is not None and not self.on_cluster:
+            self.attach = attach_command(site, intent)
         Status(
             task_id=self.task_id,
             tool=self.task.tool,
@@ -163,11 +173,12 @@ class Session:
         self.started = Started.read(self.attempt.started) if self.attempt else None
 
 
-def _attach_command(site: Site, task: AcceptedTask) -> str | None:
+def attach_command(site: Site, intent: Intent) -> str | None:
+    """Return what attaches to an attempt's session, where it was started; None when nobody can tell."""
     try:
-        return shlex.join(site.launcher(task).attach_command(task.task_id))
+        return shlex.join(site.launcher_named(intent.launcher).attach_command(intent.task_id))
     except LaunchError as error:
-        log.warning("no attach command", task_id=task.task_id, what=str(error))
+        log.warning("no attach command", task_id=intent.task_id, what=str(error))
         return None
 
 

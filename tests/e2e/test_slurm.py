@@ -51,6 +51,12 @@ def jobs(cluster: Cluster) -> list[list[str]]:
     return [line.split("|") for line in lines]
 
 
+def attached(host: Host, task_id: str) -> str:
+    """Return how to join a running task, once its status says so."""
+    host.wait(lambda: (host.status(task_id) or {}).get("attach"), "how to join it")
+    return str((host.status(task_id) or {})["attach"])
+
+
 def close(cluster: Cluster) -> None:
     for node in cluster.nodes:
         cluster.run("scontrol", "update", f"NodeName={node}", "State=DRAIN", "Reason=test")
@@ -61,10 +67,10 @@ def test_a_task_runs_on_a_node(host: Host, slurm: Cluster) -> None:
     host.start()
     host.drop("t", "gate", "open")
     host.wait_for_run("t")
-    status = host.wait_for_state("t", "running")
+    host.wait_for_state("t", "running")
     number, state, _node, _name = jobs(slurm)[0]
     assert state == "RUNNING"
-    assert status["attach"].startswith(f"srun --jobid={number} --overlap --pty tmux ")
+    assert attached(host, "t").startswith(f"srun --jobid={number} --overlap --pty tmux ")
     host.open_gate("open")
     result = host.result("t")
     assert result["state"] == "succeeded"
@@ -79,9 +85,11 @@ def test_each_task_tool_and_group_has_its_launcher(host: Host, slurm: Cluster) -
     for task_id, more in where.items():
         host.drop(task_id, "gate", "open", **more)
     host.shell("other", f"until [ -e {host.folder}/open ]; do sleep 0.05; done")
-    attached = {task_id: host.wait_for_state(task_id, "running")["attach"] for task_id in [*where, "other"]}
+    for task_id in [*where, "other"]:
+        host.wait_for_state(task_id, "running")
+    joins = {task_id: attached(host, task_id) for task_id in [*where, "other"]}
     host.open_gate("open")
-    assert {task_id: words.split()[0] for task_id, words in attached.items()} == {
+    assert {task_id: words.split()[0] for task_id, words in joins.items()} == {
         "plain": "srun",
         "grouped": "env",
         "own": "srun",
@@ -315,6 +323,7 @@ def test_more_memory_than_asked_for_ends_the_job(host: Host) -> None:
         ({"memory_mb": 10**7}, "memory_mb is 10000000"),
         ({"gpus": 1}, "gpus is 1"),
         ({"constraint": "fast&slow"}, "feature 'slow'"),
+        ({"constraint": "fast&&"}, "Slurm refuses to take a job"),
     ],
 )
 def test_what_no_node_has_is_refused(
