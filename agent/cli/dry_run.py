@@ -58,7 +58,7 @@ def _run(place: Place, draft: Draft, attach: Sequence[Path]) -> dict[str, Any]:
         if isinstance(invocation, Refusal):
             raise InputError(invocation.sentence())
         run = _document(draft, invocation, session)
-    launcher = draft.task.launcher or place.config.launcher
+    launcher = place.config.launcher_of(draft.task)
     run["launcher"] = launcher
     run["session"] = LAUNCHERS[launcher](place.root).session_name(draft.task_id)
     log = place.workspace.logs / f"{draft.task.tool}-{draft.task_id}.log"

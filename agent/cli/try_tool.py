@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from agent.cli.cancel import cancel
 from agent.cli.place import InputError, Place
 from agent.cli.wait import POLL_S, Watch, Watched
+from agent.cluster import CLUSTER
 from agent.inspect.agents import any_alive
 from agent.tools.credentials import prepared_logins
 from spool.names import given_id
@@ -116,7 +117,9 @@ def _own_agent(real: Place) -> Iterator[Place]:
         workspace = create(Path(folder) / "workspace")
         (workspace.configs / "env").rmdir()
         (workspace.configs / "env").symlink_to(real.workspace.configs / "env")
-        (workspace.configs / "agent.toml").write_text(f'launcher = "{real.config.launcher}"\n')
+        # a cluster's nodes do not see this folder
+        launcher = real.config.launcher if real.config.launcher != CLUSTER else "tmux"
+        (workspace.configs / "agent.toml").write_text(f'launcher = "{launcher}"\n')
         for name in ("tools.toml", "tmux.conf"):
             if (real.workspace.configs / name).is_file():
                 shutil.copyfile(real.workspace.configs / name, workspace.configs / name)

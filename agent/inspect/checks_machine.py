@@ -12,8 +12,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from agent.cluster import CLUSTER
 from agent.config import load_or_defaults
 from agent.inspect.finding import Finding, note, ok, problem
+from agent.launchers import LAUNCHERS, LaunchError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,9 +73,12 @@ def clock() -> Iterator[Finding]:
 
 def service(workspace: Workspace) -> Iterator[Finding]:
     """Look at what starts the agent after a reboot."""
-    launcher = load_or_defaults(workspace)[0].launcher
-    if shutil.which(launcher) is None:
+    config = load_or_defaults(workspace)[0]
+    launcher = config.launcher
+    if launcher != CLUSTER and shutil.which(launcher) is None:
         yield problem("launcher", f"agent.toml says {launcher}, which is missing", f"apt install {launcher}")
+    if CLUSTER in {launcher, *config.launcher_by_tool.values(), *config.launcher_by_group.values()}:
+        yield _cluster(workspace)
     if not SYSTEMD.is_dir():
         yield note(
             "service",
@@ -85,6 +90,22 @@ def service(workspace: Workspace) -> Iterator[Finding]:
     folder = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "systemd" / "user"
     for unit in UNITS:
         yield _unit(unit, folder)
+
+
+def _cluster(workspace: Workspace) -> Finding:
+    """Ask Slurm for our jobs, as the agent does."""
+    slurm = LAUNCHERS[CLUSTER](workspace.root)
+    lacking = slurm.available()
+    if lacking is not None:
+        return problem("slurm", lacking, "or name another launcher in agent.toml")
+    try:
+        jobs = len(slurm.sessions())
+    except (LaunchError, OSError) as error:
+        remedy = "scontrol ping; SLURM_CONF names a configuration that lies elsewhere, also for the service"
+        return problem("slurm", str(error), remedy)
+    conf = os.environ.get("SLURM_CONF")
+    where = f", by {conf}: the service needs SLURM_CONF as well" if conf else ""
+    return ok("slurm", f"its controller answers, {jobs} of our jobs are there{where}")
 
 
 def _linger() -> Iterator[Finding]:
