@@ -92,7 +92,11 @@ def _is_to_come(site: Site, session: Session) -> bool:
         session.change(site, State.QUEUED, outlook.words)
         return True
     # no sooner, or a node that takes no job would get the same one again and again
-    return not launch_is_due(site, session)
+    if launch_is_due(site, session):
+        return False
+    if session.state is not State.DEFERRED:  # else it says why it was not taken
+        session.change(site, State.QUEUED, f"{outlook.words}; it is handed over again")
+    return True
 
 
 def _gone(site: Site, session: Session, attempt: Attempt) -> Phase:

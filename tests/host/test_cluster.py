@@ -12,7 +12,7 @@ import pytest
 from agent.config import load
 from agent.host.launching import prepare, start
 from agent.host.limiting import limits_of
-from agent.host.observing import LAST_WORDS_S, observe, record_end
+from agent.host.observing import LAST_WORDS_S, RELAUNCH_S, observe, record_end
 from agent.host.session import Session
 from agent.host.site import Site
 from agent.host.waiting import Lane
@@ -203,6 +203,18 @@ def test_what_the_cluster_did_not_take_counts_against_its_bound(stand: Stand) ->
     assert session.running().occupies_slot
     session.next_attempt_at = datetime.now(UTC) + timedelta(hours=1)
     assert not session.running().occupies_slot
+
+
+def test_a_job_that_came_to_nothing_is_told_before_the_next(stand: Stand) -> None:
+    """A node that lacks the workspace or the interpreter, say."""
+    session = stand.session()
+    start(stand.site, [session])
+    stand.now_s += 1
+    stand.says("Slurm says of its job: FAILED (NonZeroExitCode)")
+    assert observe(stand.site, session) is Phase.RUNNING
+    assert "NonZeroExitCode" in _status(session)["reason"]
+    stand.now_s += RELAUNCH_S
+    assert observe(stand.site, session) is Phase.INTENDED
 
 
 def test_what_is_never_taken_is_told(stand: Stand) -> None:

@@ -95,7 +95,8 @@ class SlurmLauncher:
             return Outlook(may_run=True, words=words, asked_s=asked_s)
         if job is None:
             return Outlook(may_run=False, words="Slurm does not know its job any more", asked_s=asked_s)
-        words = f"Slurm says of its job: {job.state}{_because(job)}"
+        printed = f"{batch.FOLDER}/{job.batch}/{job.index}.out"
+        words = f"Slurm says of its job: {job.state}{_because(job)}; what it printed is in {printed}"
         return Outlook(may_run=False, words=words, asked_s=asked_s)
 
     def refusal(self, resources: Resources, time_s: float) -> str | None:
