@@ -144,7 +144,7 @@ class Transfers:
     ) -> Ended:
         # -1: to the nanosecond; a record that is written twice in a second is often as long as before
         argv = [
-            *("rsync", "-t", "--perms", f"--chmod={modes}"),
+            *("rsync", "-t", "--modify-window=-1", "--perms", f"--chmod={modes}"),
             *(f"--timeout={max(round(self.silence_s), 1)}", "-e", ssh.remote_shell(self.link)),
             *(["-z"] if self.compress else []),
             *([f"--bwlimit={self.bandwidth_kib_s}"] if self.bandwidth_kib_s else []),

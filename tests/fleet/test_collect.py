@@ -210,3 +210,17 @@ def test_a_host_that_is_not_enrolled_is_asked_to(network: Network) -> None:
     mark(remote.workspace, "t0", digest(remote.workspace.results / "t0"))
     assert network.round()
     assert (seen.results / "t0/result.json").exists()
+
+
+def test_a_record_that_changes_within_a_second_is_seen(network: Network) -> None:
+    """As long as before, and of the same second: only the nanoseconds differ."""
+    remote = network.host("a")
+    status = remote.run("t1") / "status.json"
+    second = 1_700_000_000 * 10**9
+    os.utime(status, ns=(second + 1, second + 1))
+    assert network.round()
+    content = status.read_bytes().replace(b"it runs", b"it asks")
+    status.write_bytes(content)
+    os.utime(status, ns=(second + 2, second + 2))
+    assert network.round()
+    assert (network.mirror("a").workspace.sessions / "t1" / "status.json").read_bytes() == content
