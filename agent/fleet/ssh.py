@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 CONFIG_ENVIRONMENT: Final = "AISPOOL_SSH_CONFIG"
 """Names another ssh_config(5) than ~/.ssh/config, here and in scripts/workspace.sh."""
 CONNECT_TIMEOUT_S: Final = 15
-PERSIST_S: Final = 300
+PERSIST_S: Final = 900
 """How long a master waits for another use before it ends by itself."""
 
 Purpose = Literal["collect", "send"]
