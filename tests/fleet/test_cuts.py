@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -100,9 +101,13 @@ CALLS = ("rename", "replace", "link", "unlink", "mkdir", "rmdir", "write", "fsyn
 def dying_after(patch: pytest.MonkeyPatch, number: int) -> list[int]:
     """Let the process die at its n-th call that changes something; return how many are left."""
     left = [number]
+    ours = os.getpid()
 
     def dying(real: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any, **more: Any) -> Any:
+            # `sh` between fork and exec, and its threads, are not ours to kill
+            if os.getpid() != ours or threading.current_thread() is not threading.main_thread():
+                return real(*arguments, **more)
             if left[0] <= 0:
                 raise KilledError
             left[0] -= 1
@@ -133,10 +138,10 @@ def test_killed_at_any_of_its_own_steps(network: Network) -> None:
         faithful(network, remote)
         if left:
             break
-        steps += 2
+        steps += 5
         one = network.collector().peers["a"]  # what it had in memory is gone
         remote.log("r0", b"more\n")
-    assert steps > 20
+    assert steps >= 30
     assert faithful(network, remote) == 3
     assert set(network.acknowledged("a")) == {"d0", "d1", "d2"}
 
