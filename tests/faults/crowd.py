@@ -251,9 +251,11 @@ class Load:
 
     def look_at_results(self) -> None:
         """Check each task that is over, before it may be pruned."""
-        runs = checker.by_task(checker.read_ledger(self.world.ledger))
         results = self.world.root / "results"
-        for task_id in set(checker.names(results)) & self._by_id.keys() - self._looked_at:
+        over = set(checker.names(results)) & (self._by_id.keys() - self._looked_at)
+        # the ledger last: what is over by now has written its line
+        runs = checker.by_task(checker.read_ledger(self.world.ledger))
+        for task_id in over:
             self.found += checker.check_over(results / task_id, runs.get(task_id, []), self._by_id[task_id])
             self._looked_at.add(task_id)
 

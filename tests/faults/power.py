@@ -85,15 +85,15 @@ class Cutter:
 
     def _copy(self, row: list[str]) -> None:
         number = len(self.cuts)
-        # first what the tools did: a tool that starts while we copy has not started in this world
         ledger = self.image.with_name(f"ledger.{number}")
-        ledger.write_bytes(self.world.ledger.read_bytes() if self.world.ledger.exists() else b"")
         image = self.image.with_name(f"cut.{number}")
         while True:
             before = self.image.stat().st_mtime_ns
+            # first what the tools did: a tool that starts while we copy has not started in this world
+            ledger.write_bytes(self.world.ledger.read_bytes() if self.world.ledger.exists() else b"")
             subprocess.run(["cp", "--sparse=always", str(self.image), str(image)], check=True)
             if self.image.stat().st_mtime_ns == before:
-                break  # the kernel wrote nothing of its own meanwhile: the copy is of one moment
+                break  # nobody wrote meanwhile: the copy is of one moment, and the ledger of no earlier one
         self.cuts.append(Cut(image, ledger, copy.deepcopy(self.world.history), row))
 
 
