@@ -276,6 +276,8 @@ class Board:
         elif phase is Phase.EMPTY:
             self._wait_for_turn(session)
         elif phase is Phase.INTENDED:
+            if session.intent is None:
+                session.look_at_attempts()  # written since we looked, by an agent that has let go of the task
             self._start_again(session)
         elif session.state is State.WAITING_INPUT and before is not State.WAITING_INPUT:
             self._outbox.add("on-waiting", (session.folder / "status.json").read_bytes())
