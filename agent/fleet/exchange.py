@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from agent.fleet import calls, controls, fetching, living, publish, rsync, standing
 from agent.fleet.refused import Refused
-from agent.fleet.rsync import TransferError
+from agent.fleet.rsync import NoFolderError, TransferError
 from agent.fleet.shown import names_in
 from spool.names import is_dropped_name, is_task_id
 from spool.workspace import Workspace
@@ -75,7 +75,10 @@ def exchange(peer: Peer, sending: Sending | None) -> Round:
     """
     more = sending.unsettled(peer) if sending is not None else ()
     logs_before = living.central_logs(peer.mirror)
-    living.fetch(peer.collecting, peer.mirror, peer.watching, more)
+    try:
+        living.fetch(peer.collecting, peer.mirror, peer.watching, more)
+    except NoFolderError:
+        return Round(problem=standing.NOT_THERE)
     now = standing.look(peer.mirror, peer.collector)
     done = Round(problem=now.problem, enrolled=now.enrolled)
     if now.problem is not None:

@@ -69,6 +69,13 @@ class TransferError(Exception):
         self.code = code
 
 
+class NoFolderError(TransferError):
+    """The host was reached, and has no such folder."""
+
+
+_NO_FOLDER: Final = re.compile(r"change_dir .* failed: No such file or directory")
+
+
 @dataclass(frozen=True, slots=True)
 class Transfers:
     """How transfers with one host are made.
@@ -158,7 +165,8 @@ class Transfers:
         # rsync keeps the silence itself, as far as it is not stopped or stuck
         ended = calls.run(argv, 2 * self.silence_s, watching, given, heard=heard)
         if ended.code not in {0, INCOMPLETE, VANISHED}:
-            raise TransferError(sentence(ended), ended.code)
+            kind = NoFolderError if _NO_FOLDER.search(ended.err) else TransferError
+            raise kind(sentence(ended), ended.code)
         return ended
 
 

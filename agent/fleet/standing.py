@@ -25,6 +25,12 @@ ASKED: Final = ".workspace-id.asked"
 """The id under which the host was asked to enrol its workspace."""
 
 
+NOT_THERE: Final = (
+    "its workspace is not there (no VERSION): is its disk mounted, and the path in hosts.toml right? "
+    "Nothing was changed here"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """What the last look at a host says.
@@ -91,10 +97,7 @@ def _version_problem(there: Workspace) -> str | None:
     try:
         version = int(read_regular(there.version_file, 64))
     except FileNotFoundError:
-        return (
-            "its workspace is not there (no VERSION): is its disk mounted, and the path in hosts.toml right? "
-            "Nothing was changed here"
-        )
+        return NOT_THERE
     except (ValueError, NotRegularError, TooLargeError):
         return "its VERSION does not hold a number: mend it there"
     if version > PROTOCOL_VERSION:
