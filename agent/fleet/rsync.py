@@ -118,7 +118,9 @@ class Transfers:
             CallError: a program is missing here.
         """
         named = [f"{self.link.remote}:{self.link.base}{source}" for source in sources]
-        return self._run([*more, "--", *named, f"{os.fspath(target)}/"], watching, given)
+        # -1: to the nanosecond; a record that is written twice in a second is often as long as before
+        words = ["--modify-window=-1", *more, "--", *named, f"{os.fspath(target)}/"]
+        return self._run(words, watching, given)
 
     def push(
         self,
@@ -149,9 +151,8 @@ class Transfers:
     def _run(
         self, words: Sequence[str], watching: Watching | None, given: bytes | None, modes: str = "D700,F600"
     ) -> Ended:
-        # -1: to the nanosecond; a record that is written twice in a second is often as long as before
         argv = [
-            *("rsync", "-t", "--modify-window=-1", "--perms", f"--chmod={modes}"),
+            *("rsync", "-t", "--perms", f"--chmod={modes}"),
             *(f"--timeout={max(round(self.silence_s), 1)}", "-e", ssh.remote_shell(self.link)),
             *(["-z"] if self.compress else []),
             *([f"--bwlimit={self.bandwidth_kib_s}"] if self.bandwidth_kib_s else []),
