@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from spool.claim import TASK, Claim
 from spool.records import DamagedError
 from spool.refusal import Refusal
 from spool.results import places_of_session, read_result, read_task, read_tombstone
@@ -29,6 +30,8 @@ def place_of(workspace: Workspace, task_id: str) -> Place | None:
     Results are looked at last: a task moves from sessions/ to results/, never the other way unseen.
     """
     for folder in (*places_of_session(workspace, task_id), workspace.results / task_id):
+        if _is_empty_claim(workspace, folder):
+            continue
         if folder.is_dir():
             return Place(folder, _sha256_of(folder))
         if folder.exists():
@@ -38,6 +41,13 @@ def place_of(workspace: Workspace, task_id: str) -> Place | None:
     except DamagedError:
         return Place(workspace.tombstones / task_id, None)
     return Place(workspace.tombstones / task_id, tombstone.source_sha256) if tombstone else None
+
+
+def _is_empty_claim(workspace: Workspace, folder: Path) -> bool:
+    """Tell whether a claim is just being made, or given back: its file lies in the drop folder."""
+    if folder.parent in {workspace.sessions, workspace.results}:
+        return False
+    return Claim(folder.name, folder).source is None and not (folder / TASK).exists()
 
 
 def _sha256_of(folder: Path) -> str | None:

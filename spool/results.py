@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from spool.attempt import attempts_of
-from spool.claim import TASK, Claim
+from spool.claim import TASK
 from spool.enrol import is_enrolled, mark
 from spool.files import (
     NotRegularError,
@@ -193,10 +193,8 @@ def places_of_session(workspace: Workspace, task_id: str) -> Iterator[Path]:
     if (session := workspace.sessions / task_id).is_dir():
         yield session
     for agent in workspace.agents():
-        claim = Claim(task_id, agent / task_id)
-        # an empty one is just being made, or given back: its file lies in the drop folder
-        if claim.source is not None or (claim.folder / TASK).exists():
-            yield claim.folder
+        if (claim := agent / task_id).is_dir():
+            yield claim
 
 
 def prune(workspace: Workspace, result: Result, source_sha256: str) -> None:

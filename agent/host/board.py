@@ -137,7 +137,17 @@ class Board:
                 raise TakenOverError("another agent has begun it since we published it")
             self.sessions[task_id] = session
         self._index.remove(task_id)
-        self._begin(session)
+        if self._is_begun(session):
+            self._step(session)
+        else:
+            self._begin(session)
+
+    @staticmethod
+    def _is_begun(session: Session) -> bool:
+        """Tell whether its last attempt was prepared and not judged: by whom we overtook."""
+        attempt = session.attempt
+        judged = {record.number for record in session.records}
+        return attempt is not None and attempt.number not in judged and attempt.intent.exists()
 
     def _has(self, task_id: str) -> bool:
         """Tell whether a task's session or claim is still where we had it."""
