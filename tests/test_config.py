@@ -60,7 +60,11 @@ def test_users_are_names_or_numbers(workspace: Workspace) -> None:
             "slots_by_tool",
             "5 is not a table: write its options below a line [slots_by_tool]",
         ),
-        ("launcher = 5", "launcher", "it is 5, and should be 'tmux', 'screen' or 'slurm': write one of these"),
+        (
+            "launcher = 5",
+            "launcher",
+            "it is 5, and should be 'tmux', 'screen' or 'slurm': write one of these",
+        ),
         ("sluts = 2", "sluts", "did you mean 'slots'"),
         ("name = 'my host'", "name", "is not a name"),
         ("launcher = 'slum'", "launcher", "'tmux', 'screen' or 'slurm'"),

@@ -126,9 +126,7 @@ def bare(
         engine.docker("rm", "--force", name)
 
 
-def test_from_bare_to_the_first_result(
-    bare: Machine, machines: FleetUnderTest, tmp_path: Path
-) -> None:
+def test_from_bare_to_the_first_result(bare: Machine, machines: FleetUnderTest, tmp_path: Path) -> None:
     """Packages, environment, workspace, agent: one command, from this machine's own network."""
     (tmp_path / "key").write_text(machines.collector.does("cat ~/.ssh/id_ed25519"))
     (tmp_path / "key").chmod(0o600)

@@ -51,7 +51,7 @@ def test_an_awkward_path_is_no_trouble(shell: Shell, until: Until) -> None:
 
 def test_the_environment_is_data(shell: Shell, until: Until) -> None:
     """Values are taken as they stand: nothing in them is run, and they are in no command line."""
-    secret = "a b $(touch owned) `touch owned` \\ 'x' #1"  # noqa: S105
+    secret = "a b $(touch owned) `touch owned` \\ 'x' #1"
     file = shell.workspace / "configs/env/qwen.env"
     file.write_text(f"# keys\n\nexport KEY_ONE={secret}\nKEY_TWO=\"two words\"\n  GEMINI_KEY='g'\r\nLAST=1")
     file.chmod(0o600)
