@@ -137,8 +137,9 @@ class Sshd:
         """Take the host off the network: nobody is let in any more, and every connection ends."""
         if self.process is None:
             return
-        os.kill(self.process.pid, signal.SIGSTOP)  # lets nobody in while we look who is in
-        self.cut()
+        if self.process.poll() is None:
+            os.kill(self.process.pid, signal.SIGSTOP)  # lets nobody in while we look who is in
+            self.cut()
         self.process.kill()
         self.process.wait(20)
         self.process = None

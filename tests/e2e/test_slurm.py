@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -284,7 +285,8 @@ def test_a_node_that_dies(host: Host, slurm: Cluster, idempotent: bool) -> None:
     slurm.stop_node(job[2], signal.SIGKILL)
     for pid, line in host.processes().items():
         if "agent" not in line.split()[1:4] and "-m agent" not in line:
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
     slurm.run("scontrol", "update", f"NodeName={job[2]}", "State=DOWN", "Reason=test")
     if idempotent:
         host.wait_for_run("t", 2)
