@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.cli.collab_follow import progress_of
-from agent.cli.standing import standing
+from agent.service.standing import standing
 from agent.sanitize import one_line
 
 if TYPE_CHECKING:

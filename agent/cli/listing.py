@@ -89,7 +89,7 @@ def _views(place: Place, *, everything: bool) -> list[View]:
 
 
 def _print(views: list[tuple[str | None, View]]) -> None:
-    from agent.cli.standing import standing  # noqa: PLC0415
+    from agent.service.standing import standing  # noqa: PLC0415
     from agent.cli.table import ago, rows  # noqa: PLC0415
 
     if not views:

@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from agent.cli.standing import standing
+from agent.service.standing import standing
 from agent.cli.table import ago, span
 from agent.sanitize import one_line
 

@@ -177,7 +177,7 @@ def _say(task: Watched) -> None:
 
 
 def _standing(task: Watched) -> str:
-    from agent.cli.standing import standing  # noqa: PLC0415
+    from agent.service.standing import standing  # noqa: PLC0415
     from agent.sanitize import one_line  # noqa: PLC0415
 
     reason = f": {one_line(standing(task.view))}" if task.view else ""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agent.cli.standing import clock
+from agent.service.standing import clock
 from spool.answers import MAX_ANSWER_BYTES, give_answer
 from spool.records import State, utc_now
 from spool.requests import RequestError

@@ -1,0 +1,53 @@
+"""A task as a document: a row of a list, and all that is known of one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from agent.inspect.documents import of_task, of_view
+from agent.service.standing import standing
+
+if TYPE_CHECKING:
+    from agent.service.places import Desk, Place
+    from spool.view import View
+
+
+def row(place: Place, view: View) -> dict[str, Any]:
+    """Return one task of a list: the fields of `aispool ls --json`, with `group` and `standing`.
+
+    `host` is null for our own workspace. Fields: task_id, state, reason, place, path, tool, command,
+    source_name, changed_at, started_at, finished_at (UTC, ISO 8601), duration_s, labels, question,
+    next_attempt_at, host, group, standing (one line for people).
+    """
+    return {
+        **of_view(view),
+        "host": place.host,
+        "group": group_of(view),
+        "standing": standing(view),
+    }
+
+
+def group_of(view: View) -> str | None:
+    """Return a task's group, from wherever it stands."""
+    record = view.task or view.result or view.status
+    return getattr(record, "group", None)
+
+
+def task(desk: Desk, task_id: str, host: str | None = None) -> dict[str, Any]:
+    """Return all that is known of one task: `aispool show --json` with `host`, `group`, `standing`, `files`.
+
+    `files` is what `agent.service.files.files` returns.
+
+    Raises:
+        ServiceError: nobody knows the id.
+    """
+    from agent.service.files import files_of  # noqa: PLC0415 - it imports nothing of ours
+
+    found = desk.find(task_id, host)
+    return {
+        **of_task(found.place.workspace, found.view),
+        "host": found.place.host,
+        "group": group_of(found.view),
+        "standing": standing(found.view),
+        "files": files_of(found),
+    }

@@ -1,0 +1,1 @@
+"""Figures over time, for plots: series(desk, since, until) -> a documented dict."""
