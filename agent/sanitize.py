@@ -3,7 +3,7 @@ r"""What came from files may not steer a terminal: escape sequences, control cha
 `one_line` keeps a name or a reason recognisable: what is dangerous shows as `\x1b` or `\u202e`.
 `Plain` cleans a stream that arrives in pieces, as `logs -f` reads it: sequences vanish with their
 parameters, a lone carriage return (a progress bar) starts a new line, and a sequence or a character that
-is cut at the end of a piece waits for the next one.
+is cut at the end of a piece waits for the next one. Colours may be kept: they steer nothing but themselves.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ _BIDI: Final = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 _CONTROLS: Final = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029{_BIDI}\ud800-\udfff]")
 _IN_LINE: Final = re.compile(f"[\x00-\x1f\x7f-\x9f\u2028\u2029{_BIDI}\ud800-\udfff]")
 _RETURN: Final = re.compile(r"\r+\n?")
+_STEERING: Final = re.compile(f"{_SEQUENCE.pattern}|{_CONTROLS.pattern}")
+_COLOUR: Final = re.compile(r"\x1b\[[0-9;:]{0,64}m")
+"""SGR, ECMA-48 8.3.117: colours, bold, underline."""
 
 
 def one_line(text: object) -> str:
@@ -41,9 +44,14 @@ def plain(text: str) -> str:
 
 
 class Plain:
-    """Cleans a stream of bytes piece by piece."""
+    """Cleans a stream of bytes piece by piece.
 
-    def __init__(self) -> None:
+    Args:
+        colours: leave SGR sequences as they are, and nothing else that begins with ESC.
+    """
+
+    def __init__(self, *, colours: bool = False) -> None:
+        self._clean = _coloured if colours else _cleaned
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._pending = ""
 
@@ -53,17 +61,23 @@ class Plain:
         cut = _CUT.search(text)
         at = cut.start() if cut else len(text)
         self._pending = text[at:]
-        return _cleaned(text[:at])
+        return self._clean(text[:at])
 
     def end(self) -> str:
         """Return what was held back, the stream being over."""
         text = self._pending + self._decoder.decode(b"", final=True)
         self._pending = ""
-        return _cleaned(text)
+        return self._clean(text)
 
 
 def _cleaned(text: str) -> str:
     return _CONTROLS.sub("", _SEQUENCE.sub("", _RETURN.sub("\n", text)))
+
+
+def _coloured(text: str) -> str:
+    return _STEERING.sub(
+        lambda found: found[0] if _COLOUR.fullmatch(found[0]) else "", _RETURN.sub("\n", text)
+    )
 
 
 def _shown(found: re.Match[str]) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import unicodedata
 
 import pytest
@@ -68,3 +69,24 @@ def test_bytes_that_are_no_text() -> None:
     """They become replacement characters."""
     stream = Plain()
     assert stream.feed(b"a\xff\xfeb\n") + stream.end() == "a\ufffd\ufffdb\n"
+
+
+@given(st.text(alphabet=st.sampled_from(DANGEROUS + "[]0;m:\\ab\n\r\t")), st.lists(st.integers(1, 5)))
+def test_colours_are_all_that_may_stay(text: str, sizes: list[int]) -> None:
+    """Taken out of what is left, nothing is left that steers; and without colours it is the same text."""
+    content = text.encode(errors="replace")
+    stream, got, at = Plain(colours=True), "", 0
+    for size in sizes:
+        got += stream.feed(content[at : at + size])
+        at += size
+    got += stream.feed(content[at:]) + stream.end()
+    bare = re.sub(r"\x1b\[[0-9;:]*m", "", got)
+    assert is_harmless(bare)
+    assert bare == plain(content.decode())
+
+
+def test_a_colour_stays_and_a_cursor_movement_goes() -> None:
+    """Also a colour whose parameters no terminal could mean."""
+    stream = Plain(colours=True)
+    assert stream.feed(b"\x1b[2J\x1b[1;31mred\x1b[0m\x1b]0;t\x07") == "\x1b[1;31mred\x1b[0m"
+    assert stream.feed(b"\x1b[" + b"1" * 100 + b"mx") == "x"
