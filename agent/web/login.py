@@ -1,0 +1,134 @@
+"""The login page: a form for a token, a link that was printed, and the way out.
+
+Plain HTML without a script, so that it works before anything else does.
+"""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING, Annotated, Final
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from agent.web.context import who
+from agent.web.security.credentials import same
+from agent.web.security.gate import cookie_name, origin_at, slow_down
+from agent.web.security.sessions import LIFETIME
+
+if TYPE_CHECKING:
+    from agent.web.context import Context
+
+_PAGE: Final = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Log in - aispool</title>
+<style>
+:root {{ color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }}
+body {{ margin: 0; display: grid; min-height: 100vh; place-items: center; }}
+main {{ width: min(26rem, 100vw - 2rem); }}
+input, button {{ font: inherit; width: 100%; box-sizing: border-box; padding: .6rem; margin: .3rem 0 1rem; }}
+button {{ cursor: pointer; }}
+code {{ font-size: .9em; }}
+</style>
+</head>
+<body>
+<main>
+<h1>aispool</h1>
+{message}
+<form method="post" action="/login">
+<input type="hidden" name="next" value="{next}">
+<label for="token">Token</label>
+<input id="token" name="token" type="password" autocomplete="current-password" required autofocus
+ spellcheck="false" aria-describedby="how">
+<button type="submit">Log in</button>
+</form>
+<p id="how">On the server's machine, <code>aispool token create</code> makes a token and
+<code>aispool token link</code> a link that logs you in once.</p>
+</main>
+</body>
+</html>
+"""
+
+
+def router(context: Context) -> APIRouter:
+    """Return /login and /logout."""
+    routes = APIRouter(include_in_schema=False)
+
+    @routes.get("/login")
+    def login_page(request: Request, key: str = "", next: str = "/") -> Response:  # noqa: A002 - its name in the URL
+        address = origin_at(request.scope).address
+        if not key:
+            return _form(next)
+        wait_s = context.access.attempts.wait_s(address)
+        if wait_s > 0:
+            return slow_down(request.scope, wait_s)
+        cookie = context.access.log_in_with_link(key, address)
+        if cookie is None:
+            return _form(next, "This link was used already, or is older than ten minutes.", 401)
+        return _welcome(context, cookie, next)
+
+    @routes.post("/login")
+    def login(
+        request: Request,
+        token: Annotated[str, Form(max_length=200)],
+        next: Annotated[str, Form(max_length=2000)] = "/",  # noqa: A002 - its name in the form
+    ) -> Response:
+        address = origin_at(request.scope).address
+        wait_s = context.access.attempts.wait_s(address)
+        if wait_s > 0:
+            return slow_down(request.scope, wait_s)
+        cookie = context.access.log_in_with_token(token.strip(), address)
+        if cookie is None:
+            return _form(next, "This is no token that is valid now.", 401)
+        return _welcome(context, cookie, next)
+
+    @routes.post("/logout")
+    def logout(request: Request, csrf: Annotated[str, Form(max_length=200)]) -> Response:
+        identity = who(request)
+        if identity.csrf is None or not same(csrf, identity.csrf):
+            return HTMLResponse(
+                "<!doctype html><title>aispool</title><p>Open the page anew, then log out.", 403
+            )
+        context.access.log_out(identity)
+        response = RedirectResponse("/login", 303)
+        response.delete_cookie(
+            cookie_name(context), secure=context.settings.secure, httponly=True, samesite="strict"
+        )
+        return response
+
+    return routes
+
+
+def _form(after: str, message: str = "", status: int = 200) -> Response:
+    said = f'<p role="alert"><strong>{html.escape(message)}</strong></p>' if message else ""
+    return HTMLResponse(_PAGE.format(message=said, next=html.escape(_local(after))), status)
+
+
+def _welcome(context: Context, cookie: str, after: str) -> Response:
+    response = RedirectResponse(_local(after), 303)
+    response.set_cookie(
+        cookie_name(context),
+        cookie,
+        max_age=int(LIFETIME.total_seconds()),
+        path="/",
+        secure=context.settings.secure,
+        httponly=True,
+        samesite="strict",
+    )
+    return response
+
+
+def _local(target: str) -> str:
+    """Return a path of this server: never the address of another."""
+    parts = urlsplit(target)
+    is_ours = not parts.scheme and not parts.netloc and target.startswith("/")
+    # a browser reads a backslash as a slash, and drops line breaks
+    return (
+        target
+        if is_ours and not target.startswith("//") and "\\" not in target and target.isprintable()
+        else "/"
+    )
