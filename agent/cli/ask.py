@@ -7,7 +7,7 @@ import getpass
 import click
 
 from agent.cli.command import command
-from agent.cli.place import InputError, Place, json_option, pass_place, print_json
+from agent.cli.place import Place, json_option, pass_place, print_json
 
 
 @command("ask")
@@ -44,26 +44,15 @@ def ask_command(place: Place, *, text: str, plain: bool, dry_run: bool, detach: 
     from agent.cli.collab_run import submit_and_follow  # noqa: PLC0415
 
     click.echo(f"aispool: handed over by the rule {said.rule} (--plain asks one provider)", err=True)
-    parameters = {"prompt": text, "rule": said.rule}
-    submit_and_follow(place, parameters, kind=said.type, detach=detach, as_json=as_json)
+    asked = {"question": text, "rule": said.rule}
+    submit_and_follow(place, asked, kind=said.type, detach=detach, as_json=as_json)
 
 
 def _answer_plainly(place: Place, text: str, *, as_json: bool) -> None:
-    from agent import audit  # noqa: PLC0415
-    from agent.collab import chat  # noqa: PLC0415
-    from agent.collab.credentials import CredentialError  # noqa: PLC0415
-    from agent.collab.providers.base import ProviderError  # noqa: PLC0415
-    from agent.collab.providers.registry import open_providers  # noqa: PLC0415
-    from agent.collab.roles import load  # noqa: PLC0415
     from agent.sanitize import plain  # noqa: PLC0415
+    from agent.service.collab.chatting import answer_plainly  # noqa: PLC0415
 
-    audit.append(place.workspace, "asked", who=getpass.getuser(), type="chat")
-    try:
-        with open_providers(place.workspace) as providers:
-            answered = chat.answer(text, load(place.workspace), providers)
-    except (ProviderError, CredentialError) as error:
-        raise InputError(str(error)) from None
-    reply = answered.reply
+    reply = answer_plainly(place.workspace, text, by=getpass.getuser())
     if as_json:
         from agent.inspect.documents import document  # noqa: PLC0415
 

@@ -41,31 +41,22 @@ def search_command(
       aispool audit search nginx --since 2d
       aispool audit search --task ID --json | jq '.entries[].details'
     """
-    from agent.audit import entries  # noqa: PLC0415 - `--help` needs none of it
-    from agent.inspect.documents import document  # noqa: PLC0415
+    from agent.inspect.documents import document  # noqa: PLC0415 - `--help` needs none of it
     from agent.inspect.report import parse_since  # noqa: PLC0415
+    from agent.service.audit import Filter, matching  # noqa: PLC0415
     from spool.records import iso  # noqa: PLC0415
 
     try:
         moment = iso(parse_since(since, datetime.now().astimezone())) if since else ""
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--since") from None
-    wanted = {"task_id": task_id, "event": event, "who": who}
-    found = (
-        each
-        for each in entries(place.workspace)
-        if each.at >= moment and all(value in {None, getattr(each, name)} for name, value in wanted.items())
-    )
-    matching = [each for each in found if text is None or text.casefold() in _words(each)]
+    wanted = Filter(text=text, task_id=task_id, event=event, who=who, since=moment)
+    found = list(matching(place.workspace, wanted))
     if as_json:
-        print_json(document(place.workspace, entries=[each.document() for each in matching]))
+        print_json(document(place.workspace, entries=[each.document() for each in found]))
     else:
-        for line in _lines(matching):
+        for line in _lines(found):
             click.echo(line)
-
-
-def _words(entry: Entry) -> str:
-    return json.dumps(entry.document(), ensure_ascii=False).casefold()
 
 
 def _lines(found: list[Entry]) -> Iterator[str]:

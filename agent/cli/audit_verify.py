@@ -32,19 +32,11 @@ def verify_command(place: Place, *, anchor: str | None, as_json: bool) -> None:
     """
     from agent.audit import verify  # noqa: PLC0415 - `--help` needs none of it
     from agent.inspect.documents import document  # noqa: PLC0415
+    from agent.service.audit import document_of  # noqa: PLC0415
 
     verdict = verify(place.workspace, anchor)
     if as_json:
-        print_json(
-            document(
-                place.workspace,
-                ok=verdict.bad is None,
-                bad=verdict.bad,
-                notes=list(verdict.notes),
-                entries=verdict.entries,
-                last={"n": verdict.last.n, "sha256": verdict.last.sha256} if verdict.last else None,
-            )
-        )
+        print_json(document(place.workspace, **document_of(verdict)))
     else:
         _print(verdict)
     if verdict.bad is not None:

@@ -32,6 +32,7 @@ TOLD: Final = {
     "agent.fleet.calls": "CallError",
     "agent.fleet.rsync": "TransferError",
     "agent.launchers.base": "LaunchError",
+    "agent.service.errors": "ServiceError",
     "spool.locks": "NameTakenError",
     "spool.records": "DamagedError",
     "spool.requests": "RequestError",

@@ -50,8 +50,10 @@ def approve_command(
     """
     if decline and only:
         raise click.UsageError("give either --only N or --decline")
-    session = _session(place.workspace, place, task_id)
-    waiting = _waiting(session)
+    from agent.service.collab import approving  # noqa: PLC0415 - `--help` needs none of it
+
+    session = approving.session_of(place.workspace, place.find(task_id), task_id)
+    waiting = approving.waiting(session)
     if as_json and (as_list or not waiting):
         _print_json(place.workspace, task_id, waiting, {})
         return
@@ -76,37 +78,6 @@ def approve_command(
         raise failed()
 
 
-def _session(workspace: Workspace, place: Place, task_id: str) -> Path:
-    view = place.find(task_id)
-    if view.tool != "collab":
-        raise InputError(f"{task_id} is no collaborative run, but a task of {view.tool or 'an unknown tool'}")
-    if view.place == "results":
-        raise InputError(f"{task_id} is over: {view.state}; what it proposed is in results/{task_id}/collab/")
-    if view.path.parent != workspace.sessions:
-        raise InputError(f"{task_id} has not begun: {view.reason}")
-    return view.path
-
-
-def _waiting(session: Path) -> list[CommandRecord]:
-    """Return the commands that ask and that nobody has spoken to."""
-    from agent.collab import approval, commands  # noqa: PLC0415 - `--help` needs none of it
-    from spool.records import DamagedError  # noqa: PLC0415
-
-    collab = session / "collab"
-    try:
-        record = commands.read(collab)
-        settled = {outcome.number for outcome in commands.outcomes(collab)}
-    except (DamagedError, commands.ChangedError) as error:
-        raise InputError(str(error)) from None
-    return [
-        one
-        for one in (record.commands if record else ())
-        if one.asks
-        and one.number not in settled
-        and approval.word_on(session, one.number, one.sha256) is None
-    ]
-
-
 def _chosen(waiting: Sequence[CommandRecord], only: Sequence[int]) -> set[int]:
     numbers = [one.number for one in waiting]
     if unknown := set(only) - set(numbers):
@@ -117,6 +88,7 @@ def _chosen(waiting: Sequence[CommandRecord], only: Sequence[int]) -> set[int]:
 
 def _show(waiting: Sequence[CommandRecord]) -> None:
     from agent.sanitize import one_line  # noqa: PLC0415
+    from agent.service.collab.approving import exact  # noqa: PLC0415
 
     for one in waiting:
         click.echo(f"[{one.number}] {one.role}: {one_line(one.purpose)}")
@@ -131,12 +103,6 @@ def _show(waiting: Sequence[CommandRecord]) -> None:
         for reason in one.reasons:
             click.echo(f"    {one_line(reason)}")
         click.echo(f"    sha256  {one.sha256}")
-
-
-def exact(text: str) -> str:
-    """Return a command so that every byte of it can be seen: quoted and escaped where it is not plain."""
-    plain = text.isprintable() and text.isascii() and not text.startswith(" ") and not text.endswith(" ")
-    return text if plain else f"{text!a}  (escaped)"
 
 
 def _say(session: Path, one: CommandRecord, *, approved: bool) -> str:

@@ -59,8 +59,8 @@ def progress_of(workspace: Workspace, task_id: str) -> ProgressRecord | None:
 
 def show_end(place: Place, task_id: str, *, as_json: bool) -> None:
     """Print the report, or why there is none."""
-    from agent.cli.collab_show import document_of, report_text  # noqa: PLC0415
     from agent.sanitize import one_line, plain  # noqa: PLC0415
+    from agent.service.collab.documents import document_of, report_text  # noqa: PLC0415
 
     if as_json:
         print_json(document_of(place.workspace, task_id))

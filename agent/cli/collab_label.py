@@ -13,6 +13,7 @@ from agent.cli.place import Place, pass_place
 
 if TYPE_CHECKING:
     from agent.collab.feedback import Learned
+    from agent.service.collab.labelling import Outcome
 
 
 @command("label")
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 @click.argument("outcome", metavar="good|bad|none", type=click.Choice(["good", "bad", "none"]))
 @click.option("--why", default="", metavar="TEXT", help="What was good or bad about it.")
 @pass_place
-def label_command(place: Place, *, task_id: str, outcome: str, why: str) -> None:
+def label_command(place: Place, *, task_id: str, outcome: Outcome, why: str) -> None:
     """Say how a collaborative run turned out; `none` takes it back.
 
     From 50 labelled runs on, Confidence is calibrated by them: of the runs shown with 80%, eight of ten
@@ -31,29 +32,21 @@ def label_command(place: Place, *, task_id: str, outcome: str, why: str) -> None
       aispool collab label ID good
       aispool collab label ID bad --why "the disk was not the cause"
     """
-    from agent.collab import feedback  # noqa: PLC0415 - `--help` needs none of it
+    from agent.service.collab.labelling import say  # noqa: PLC0415 - `--help` needs none of it
 
-    who = getpass.getuser()
-    if outcome == "none":
-        learned = feedback.take_back(place.workspace, task_id, who=who)
-    else:
-        learned = feedback.label(
-            place.workspace, task_id, good=outcome == "good", by="person", who=who, why=why
-        )
-    _say(place, task_id, learned)
+    _say(place, task_id, say(place.workspace, task_id, outcome, by=getpass.getuser(), why=why))
 
 
 def _say(place: Place, task_id: str, learned: Learned) -> None:
-    from agent.collab import labels  # noqa: PLC0415
-    from agent.collab.scores.calibration import PLATT_FROM  # noqa: PLC0415
     from agent.sanitize import one_line  # noqa: PLC0415
+    from agent.service.collab.labelling import calibration  # noqa: PLC0415
 
     label = learned.label
     said = "not labelled" if label is None else f"{'good' if label.good else 'bad'}, says {label.who}"
     click.echo(one_line(f"{task_id}: {said}"))
-    known = len(labels.read_all(place.workspace).outcomes())
-    if known < PLATT_FROM:
-        click.echo(f"{known} of {PLATT_FROM} labelled runs: Confidence is shown uncalibrated until then")
+    known, needed = calibration(place.workspace)
+    if known < needed:
+        click.echo(f"{known} of {needed} labelled runs: Confidence is shown uncalibrated until then")
     for name in learned.tuned:
         click.echo(one_line(f"roles.toml was tuned: {name} (`aispool collab tune --undo` takes it back)"))
     if learned.problem:

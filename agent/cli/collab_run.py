@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 TYPES: Final = ("system_analysis", "problem_solving", "performance", "security", "code_review", "general")
-STEM_CHARS: Final = 40
 
 
 @command("run")
@@ -75,17 +74,16 @@ def run_command(
         return
     if of is not None and kind is not None:
         raise click.UsageError("give either --type or --review ID")
-    parameters = {"prompt": question, "domain": domain, "host": host, "of": of, "language": language}
-    kind = "review" if of is not None else kind
+    asked = {"question": question, "domain": domain, "host": host, "of": of, "language": language}
     submit_and_follow(
-        place, parameters, kind=kind, files=files, read_only=read_only, task_id=task_id, detach=detach,
+        place, asked, kind=kind, files=files, read_only=read_only, task_id=task_id, detach=detach,
         as_json=as_json,
     )  # fmt: skip
 
 
 def submit_and_follow(
     place: Place,
-    parameters: Mapping[str, Any],
+    asked: Mapping[str, Any],
     *,
     kind: str | None,
     files: Sequence[Path] = (),
@@ -96,20 +94,17 @@ def submit_and_follow(
 ) -> None:
     """Drop the task; print its id, or follow it and print its report.
 
+    What is asked are `question` and other options of `agent.service.collab.starting.fields_of`.
+
     Raises:
-        InputError: it cannot be accepted.
+        InputError, ServiceError: it cannot be accepted.
         click.exceptions.Exit: with 1, when it did not succeed.
     """
-    fields: dict[str, Any] = {
-        "tool": "collab",
-        "command": kind or _kind_of(place, str(parameters["prompt"])),
-        "parameters": {name: value for name, value in parameters.items() if value is not None},
-        "submitted_by": getpass.getuser(),
-    }
-    if task_id is not None:
-        fields["task_id"] = task_id
-    if read_only:
-        fields["approval"] = "read-only"
+    from agent.service.collab.starting import fields_of  # noqa: PLC0415 - `--help` needs none of it
+
+    fields = fields_of(
+        place.workspace, by=getpass.getuser(), kind=kind, task_id=task_id, read_only=read_only, **asked
+    )
     dropped = _drop(place, fields, files)
     if detach:
         if as_json:
@@ -125,13 +120,6 @@ def submit_and_follow(
     follow(place, dropped, as_json=as_json)
 
 
-def _kind_of(place: Place, question: str) -> str:
-    from agent.collab.roles import load  # noqa: PLC0415 - `--help` needs none of it
-    from agent.collab.rules import type_of  # noqa: PLC0415
-
-    return type_of(question, load(place.workspace))
-
-
 def _drop(place: Place, fields: dict[str, Any], files: Sequence[Path]) -> str:
     from agent.cli.unread import Checks  # noqa: PLC0415
     from agent.inspect.agents import any_alive  # noqa: PLC0415
@@ -139,7 +127,6 @@ def _drop(place: Place, fields: dict[str, Any], files: Sequence[Path]) -> str:
     from spool.submit import drop, encode, with_id  # noqa: PLC0415
     from spool.task import parse_task  # noqa: PLC0415
 
-    _check_domain_and_host(place, fields["parameters"])
     named = with_id(encode(fields), "collab")
     if isinstance(named, Refusal):
         raise InputError(named.sentence())
@@ -154,24 +141,3 @@ def _drop(place: Place, fields: dict[str, Any], files: Sequence[Path]) -> str:
     if not any_alive(place.workspace):
         click.echo("aispool: no agent works here now: `aispool agent` starts one", err=True)
     return task_id
-
-
-def _check_domain_and_host(place: Place, parameters: dict[str, Any]) -> None:
-    """Say at once what the run would only find out later."""
-    from agent.collab.roles import load  # noqa: PLC0415
-    from agent.config import host_name  # noqa: PLC0415
-
-    domain, host = parameters.get("domain"), parameters.get("host")
-    domains = load(place.workspace).domains
-    if domain is not None and domain not in domains:
-        raise InputError(
-            f"there is no domain {domain!r}: use {', '.join(sorted(domains))}, or add it to roles.toml"
-        )
-    if (
-        host is not None
-        and host != host_name()
-        and not (place.workspace.root / "fleet" / host / "tasks").is_dir()
-    ):
-        raise InputError(
-            f"there is no host {host!r} here: `aispool fleet add` makes one known, `fleet list` shows them"
-        )

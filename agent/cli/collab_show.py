@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,8 +12,6 @@ from agent.cli.place import InputError, Place, json_option, pass_place, print_js
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from spool.workspace import Workspace
 
 
 @command("show")
@@ -32,9 +29,11 @@ def show_command(place: Place, *, task_id: str, steps: bool, as_json: bool) -> N
       aispool collab show ID --steps
       aispool collab show ID --json | jq .report.consensus
     """
-    from agent.sanitize import plain  # noqa: PLC0415 - `--help` needs none of it
+    from agent.collab import runs  # noqa: PLC0415 - `--help` needs none of it
+    from agent.sanitize import plain  # noqa: PLC0415
+    from agent.service.collab.documents import document_of, report_text  # noqa: PLC0415
 
-    folder = folder_of(place.workspace, task_id)
+    folder = runs.folder_of(place.workspace, task_id)
     if folder is None:
         view = place.find(task_id)
         if view.tool != "collab":
@@ -51,50 +50,6 @@ def show_command(place: Place, *, task_id: str, steps: bool, as_json: bool) -> N
         return
     for line in _step_lines(folder):
         click.echo(line)
-
-
-def folder_of(workspace: Workspace, task_id: str) -> Path | None:
-    """Return a run's collab/ folder; None when there is none."""
-    from agent.collab import runs  # noqa: PLC0415
-
-    return runs.folder_of(workspace, task_id)
-
-
-def report_text(workspace: Workspace, task_id: str) -> str | None:
-    """Return report.md; None while there is none."""
-    folder = folder_of(workspace, task_id)
-    try:
-        return (folder / "report.md").read_text(errors="replace") if folder else None
-    except FileNotFoundError:
-        return None
-
-
-def document_of(workspace: Workspace, task_id: str) -> dict[str, Any]:
-    """Return everything of a run as one document."""
-    from agent.inspect.documents import document  # noqa: PLC0415
-
-    folder = folder_of(workspace, task_id)
-    return document(
-        workspace,
-        task_id=task_id,
-        folder=str(folder) if folder else None,
-        question=_json(folder, "question.json"),
-        report=_json(folder, "report.json"),
-        commands=_json(folder, "commands.json"),
-        progress=_json(folder, "progress.json"),
-        steps=[json.loads(path.read_text()) for path in _steps(folder)],
-    )
-
-
-def _json(folder: Path | None, name: str) -> Any:
-    try:
-        return json.loads((folder / name).read_text()) if folder else None
-    except FileNotFoundError:
-        return None
-
-
-def _steps(folder: Path | None) -> list[Path]:
-    return sorted((folder / "steps").glob("[!.]*.json")) if folder else []
 
 
 def _step_lines(folder: Path) -> list[str]:
