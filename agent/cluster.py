@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict, StrictStr
 from agent.quantities import Count, Duration, Name, Slots  # noqa: TC001 - pydantic reads them
 from spool.task import Resources
 
-LauncherName = Literal["tmux", "screen", "slurm"]
+LauncherName = Literal["tmux", "screen", "process", "slurm"]
 CLUSTER = "slurm"
+NO_TERMINAL = "process"
 
 
 class SlurmOptions(BaseModel):

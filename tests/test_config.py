@@ -63,11 +63,11 @@ def test_users_are_names_or_numbers(workspace: Workspace) -> None:
         (
             "launcher = 5",
             "launcher",
-            "it is 5, and should be 'tmux', 'screen' or 'slurm': write one of these",
+            "it is 5, and should be 'tmux', 'screen', 'process' or 'slurm': write one of these",
         ),
         ("sluts = 2", "sluts", "did you mean 'slots'"),
         ("name = 'my host'", "name", "is not a name"),
-        ("launcher = 'slum'", "launcher", "'tmux', 'screen' or 'slurm'"),
+        ("launcher = 'slum'", "launcher", "'tmux', 'screen', 'process' or 'slurm'"),
         ("timeout_s = 0", "timeout_s", "greater than 0"),
         ("timeout_s = inf", "timeout_s", "finite"),
         ("reserve_bytes = -1", "reserve_bytes", "greater than or equal to 0"),

@@ -21,6 +21,7 @@ from agent.cli.place import InputError, Place, pass_place
 def attach_command(place: Place, *, task_id: str) -> None:
     """Attach this terminal to a running task. In tmux, C-b d leaves it running; in screen, C-a d.
 
+    A task without a terminal (launcher `process`) is followed instead: its output is shown, C-c leaves it.
     status.json of the session holds the same command, for use by hand. On another host, it is run through
     ssh, and again by itself whenever the connection was lost.
 

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from agent.cluster import CLUSTER
+from agent.cluster import CLUSTER, NO_TERMINAL
 from agent.config import load_or_defaults
 from agent.inspect.finding import Finding, note, ok, problem
 from agent.launchers import LAUNCHERS, LaunchError
@@ -75,7 +75,7 @@ def service(workspace: Workspace) -> Iterator[Finding]:
     """Look at what starts the agent after a reboot."""
     config = load_or_defaults(workspace)[0]
     launcher = config.launcher
-    if launcher != CLUSTER and shutil.which(launcher) is None:
+    if launcher not in {CLUSTER, NO_TERMINAL} and shutil.which(launcher) is None:
         yield problem("launcher", f"agent.toml says {launcher}, which is missing", f"apt install {launcher}")
     if CLUSTER in {launcher, *config.launcher_by_tool.values(), *config.launcher_by_group.values()}:
         yield _cluster(workspace)

@@ -1,4 +1,4 @@
-"""Launchers: where a task's wrapper runs so that a person can attach to it.
+"""Launchers: where a task's wrapper runs, in a terminal that a person can attach to or in none.
 
     launcher = LAUNCHERS["tmux"](workspace)
     launcher.start(task_id, argv, cwd=workspace)
@@ -19,6 +19,7 @@ from agent.launchers.base import (
     SessionExists,
     Start,
 )
+from agent.launchers.process import ProcessLauncher
 from agent.launchers.screen import ScreenLauncher
 from agent.launchers.slurm import SlurmLauncher
 from agent.launchers.tmux import TmuxLauncher, socket_path
@@ -45,6 +46,12 @@ def _screen(workspace: Path, conf: Path | None = None) -> Launcher:
     return ScreenLauncher(workspace)
 
 
+def _process(workspace: Path, conf: Path | None = None) -> Launcher:
+    """A process has no terminal for a tmux.conf."""
+    del conf
+    return ProcessLauncher(workspace)
+
+
 def _slurm(workspace: Path, conf: Path | None = None) -> Launcher:
     """The job reads the workspace's own tmux.conf on its node."""
     del conf
@@ -54,5 +61,6 @@ def _slurm(workspace: Path, conf: Path | None = None) -> Launcher:
 LAUNCHERS: Final[Mapping[str, LauncherFactory]] = {
     TmuxLauncher.name: TmuxLauncher,
     ScreenLauncher.name: _screen,
+    ProcessLauncher.name: _process,
     SlurmLauncher.name: _slurm,
 }

@@ -1,11 +1,11 @@
-"""How the multiplexers are called: two ways, each with an outer time limit.
+"""How the multiplexers are called, two ways, each with an outer time limit; how a plain process is started.
 
 `spawn` starts sessions, once per task: subprocess, because `sh` forks the whole (threaded) interpreter and
 costs five to thirty times as much. `ask` is for the rare calls (list, end, type) and uses `sh`, with
 timeout(1) around the program: `sh`'s own `_timeout` rounds every call up to 0.1 s.
 
-Both close every descriptor above 2: one that leaked into a multiplexer's server would keep its lock for
-ever. Neither hands on the variables that belong to this process alone: a tool must not speak to our service
+All close every descriptor above 2: one that leaked into a multiplexer's server would keep its lock for
+ever. None hands on the variables that belong to this process alone: a tool must not speak to our service
 manager, nor take itself for a window of the terminal that the agent happened to be started from.
 """
 
@@ -90,11 +90,28 @@ def spawn(
     except subprocess.TimeoutExpired as late:
         raise LaunchError(_late(argv[0], timeout_s or TIMEOUT_S)) from late
     except OSError as error:
-        message = (
-            f"cannot start {argv[0]} in {cwd}: {error.strerror}: {error.filename}; check that both exist"
-        )
-        raise LaunchError(message) from error
+        raise LaunchError(_not_started(argv[0], cwd, error)) from error
     return Answer(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+
+
+def detach(argv: Sequence[str], *, cwd: Path, output: int) -> subprocess.Popen[bytes]:
+    """Start a program that stays, in a session of its own; it reads nothing and prints to `output`.
+
+    Raises:
+        LaunchError: it is missing, or `cwd` is.
+    """
+    try:
+        return subprocess.Popen(
+            argv,
+            cwd=cwd,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise LaunchError(_not_started(argv[0], cwd, error)) from error
 
 
 def ask(argv: Sequence[str], *, env: Mapping[str, str]) -> Answer:
@@ -127,6 +144,10 @@ def missing(program: str) -> str | None:
     if shutil.which(program) is None:
         return f"{program} is not on PATH: install it (Debian, Ubuntu: apt install {program})"
     return None
+
+
+def _not_started(program: str, cwd: Path, error: OSError) -> str:
+    return f"cannot start {program} in {cwd}: {error.strerror}: {error.filename}; check that both exist"
 
 
 def _late(program: str, limit_s: float) -> str:

@@ -10,6 +10,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from agent.cluster import NO_TERMINAL
 from agent.tools.arguments import arguments_of, is_empty
 from agent.tools.asking import batch_size
 from agent.tools.environment import env_refusal
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from spool.task import Task
     from spool.workspace import Workspace
 
-LAUNCHERS = ("tmux", "screen", "slurm")
 _SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,199}")
 _PLACEHOLDER_ID = "0" * 36
 
@@ -52,7 +52,7 @@ def check(
         output_must_be_new: False once an attempt of ours may have written it.
     """
     return (
-        _unsupported(task)
+        _terminal(task, config)
         or env_refusal(tool, list(task.env))
         or _conversation(tool, task)
         or _command(tool, task)
@@ -71,12 +71,12 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     return f"{meant}known: {', '.join(names) or 'none'}"
 
 
-def _unsupported(task: Task) -> Refusal | None:
-    if task.launcher is not None and task.launcher not in LAUNCHERS:
+def _terminal(task: Task, config: AgentConfig) -> Refusal | None:
+    if task.interactive and config.launcher_of(task) == NO_TERMINAL:
         return Refusal(
-            f"the launcher {task.launcher} is not supported by this version",
-            f"leave it out, or use one of {', '.join(LAUNCHERS)}",
-            field="launcher",
+            f"an interactive task needs a terminal, and the launcher {NO_TERMINAL} gives it none",
+            'add "launcher": "tmux" to the task, or leave interactive out',
+            field="interactive",
         )
     return None
 

@@ -81,10 +81,11 @@ def machine(engine: Engine, systemd_image: str, access: list[str]) -> Iterator[M
         engine.docker("rm", "--force", name)
 
 
-def start_long_task(machine: Machine, name: str) -> None:
+def start_long_task(machine: Machine, name: str, launcher: str = "tmux") -> None:
     """A task that runs until a file lets it go."""
     script = f"until [ -e ~/release-{name} ]; do sleep 0.2; done"
-    machine.does(f"aispool submit --tool shell --id {name} --command '{script}'")
+    task = json.dumps({"task_id": name, "tool": "shell", "command": script, "launcher": launcher})
+    machine.does(f"echo '{task}' > ~/{name}.json; aispool submit ~/{name}.json")
     wait_for(lambda: "running" in machine.tries(f"aispool show {name}")[1], f"{name} runs")
 
 
@@ -106,13 +107,15 @@ def test_both_units_are_up_and_say_how_they_are(machine: Machine) -> None:
     assert machine.does("systemctl --user show --property StatusText --value aispool-agent").strip()
 
 
-def test_restarting_the_agent_ends_no_task(machine: Machine) -> None:
-    """The next agent adopts what runs."""
-    start_long_task(machine, "over-agent")
+@pytest.mark.parametrize("launcher", ["tmux", "process"])
+def test_restarting_the_agent_ends_no_task(machine: Machine, launcher: str) -> None:
+    """The next agent adopts what runs, also what is a child of the one before."""
+    name = f"over-agent-{launcher}"
+    start_long_task(machine, name, launcher)
     before = main_pid(machine, "aispool-agent")
     machine.does("systemctl --user restart aispool-agent")
     assert main_pid(machine, "aispool-agent") != before
-    assert state_of(machine, "over-agent") == "succeeded after 1"
+    assert state_of(machine, name) == "succeeded after 1"
 
 
 def test_restarting_the_tmux_server_ends_no_task(machine: Machine) -> None:

@@ -25,8 +25,10 @@ def started(host: Host, task_id: str) -> dict[str, int | str]:
     return found
 
 
-def test_agent_killed_again_and_again(host: Host) -> None:
+@pytest.mark.parametrize("launcher", ["tmux", "process"])
+def test_agent_killed_again_and_again(host: Host, launcher: str) -> None:
     """Sixty tasks while the agent is killed at random moments: each ledger line once, all results whole."""
+    host.configure(launcher=launcher)
     chance = random.Random(SEED)  # noqa: S311 - repeatable on purpose
     names = [f"t{i:02d}" for i in range(60)]
     flaky = set(names[::6])

@@ -54,7 +54,8 @@ BAD: dict[str, tuple[bytes, str]] = {
     "surrogate": (b'{"tool": "actor", "command": "\\ud800"}', "surrogate"),
     "nul-inside": (b'{"tool": "actor", "command": "a\\u0000b"}', "NUL"),
     "huge-number": (b'{"tool": "actor", "command": "x", "timeout": 1e999}', "too large"),
-    "launcher": (json.dumps({**GOOD, "launcher": "process"}).encode(), "process"),
+    "launcher": (json.dumps({**GOOD, "launcher": "nohup"}).encode(), "process"),
+    "terminal": (json.dumps({**GOOD, "launcher": "process", "interactive": True}).encode(), "terminal"),
 }
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 
 from agent.launchers import LAUNCHERS, Launcher
+from agent.launchers.process import ProcessLauncher
 from agent.launchers.screen import screen_folder
 from agent.launchers.slurm import SlurmLauncher
 from agent.launchers.tmux import socket_path
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 RECORDER = r"""
-import json, os, sys
+import json, os, signal, sys
 
 def target(fd):
     try:
@@ -48,6 +49,8 @@ put(out, json.dumps(record).encode())
 print("ready for you", flush=True)
 for number, line in enumerate(sys.stdin.buffer):
     put(f"{out}.line{number}", line)
+if not sys.stdin.isatty():
+    signal.pause()
 """
 
 
@@ -125,6 +128,11 @@ class Bench:
             os.kill(pid, signal.SIGCONT)
             os.kill(pid, signal.SIGTERM)
         wait_until(lambda: not servers(workspace), f"no server of {workspace} lives")
+        process = ProcessLauncher(workspace)
+        for session in process.sessions():
+            process.end(session.removeprefix("task-"))
+        files = workspace / ".aispool.process"
+        wait_until(lambda: not any(files.glob("task-*")), "what has ended is cleared")
         if (workspace / ".aispool.slurm").exists():
             slurm = SlurmLauncher(workspace)
             for session in slurm.sessions():
@@ -164,6 +172,15 @@ def workspace(folder: Path, bench: Bench) -> Iterator[Path]:
 @pytest.fixture(params=sorted(LAUNCHERS))
 def kind(request: pytest.FixtureRequest) -> str:
     """Every launcher."""
+    name: str = request.param
+    if name == "slurm":
+        request.getfixturevalue("cluster")
+    return name
+
+
+@pytest.fixture(params=sorted(LAUNCHERS.keys() - {"process"}))
+def terminal(request: pytest.FixtureRequest) -> str:
+    """Every launcher whose sessions a person can look at and type to, by a program of its own."""
     name: str = request.param
     if name == "slurm":
         request.getfixturevalue("cluster")
