@@ -37,6 +37,8 @@ COMMANDS: Final = {
     "fleet": ("agent.cli.fleet", "Connect hosts, and see how they are."),
     "collector": ("agent.cli.collector", "Send to the hosts of a fleet, and collect from them."),
     "audit": ("agent.cli.audit", "Read who asked for what, and what was run."),
+    "serve": ("agent.cli.serve", "Serve the web page and the API."),
+    "token": ("agent.cli.token", "Make and revoke tokens for the page and the API."),
     "agent": ("agent.cli.run_agent", "Run the agent of this host."),
     "completion": ("agent.cli.completion", "Print the completion script of a shell."),
 }

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, MutableMapping
 
     from starlette.requests import HTTPConnection
 
@@ -80,7 +80,7 @@ def scopes_of(names: Iterable[str]) -> frozenset[Scope]:
     return frozenset(scope for scope in SCOPES if scope in given)
 
 
-def attach(connection: dict[str, object], identity: Identity) -> None:
+def attach(connection: MutableMapping[str, Any], identity: Identity) -> None:
     """Leave in an ASGI scope who is asking."""
     connection[_KEY] = identity
 
