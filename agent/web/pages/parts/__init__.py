@@ -1,0 +1,1 @@
+"""Pieces of pages that more than one place shows, or that need code in the browser."""
