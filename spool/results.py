@@ -45,6 +45,8 @@ RETRY = "retry"
 RESUME = "resume"
 """Content of a retry that goes on with the tool's conversation, and the file that then names it."""
 CANCEL = "cancel"
+LEFT_OUT = ".left-out"
+"""On a collector: what a result is on its host beside files and folders, and is not here; a path a line."""
 
 
 def finish(workspace: Workspace, folder: Path, result: Result) -> Path:

@@ -124,6 +124,8 @@ def _fields(view: View, found: dict[str, Any]) -> Iterator[tuple[str, object]]:
     if view.result:
         yield from _usage(view.result.usage)
         yield "artifacts", ", ".join(view.result.artifacts)
+        # links could lead anywhere, so they are not copied from other hosts
+        yield "only there", ", ".join(found["left_out"])
     task = found["task"] or {}
     yield "needs", ", ".join(task.get("dependencies", ()))
     yield "labels", ", ".join(found["labels"])

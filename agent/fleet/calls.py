@@ -99,8 +99,9 @@ def program(name: str) -> str:
 class _Call:
     """One running call: what it said so far, and when it last said anything."""
 
-    def __init__(self, heard: Callable[[bytes], None] | None) -> None:
+    def __init__(self, heard: Callable[[bytes], None] | None, *, keeps: bool) -> None:
         self._heard = heard
+        self._keeps = keeps
         self._pieces: list[bytes] = []
         self._errors = bytearray()
         self._size = 0
@@ -122,6 +123,7 @@ class _Call:
         piece = text.encode(BYTES)
         if self._heard is not None:
             self._heard(piece)
+        if not self._keeps:
             return
         self._size += len(piece)
         if self._size > MAX_OUTPUT_BYTES:
@@ -149,6 +151,7 @@ def run(
     given: bytes | None = None,
     *,
     heard: Callable[[bytes], None] | None = None,
+    keeps: bool = True,
     leaves_a_daemon: bool = False,
 ) -> Ended:
     """Run a program to its end, whatever its status.
@@ -159,14 +162,15 @@ def run(
             long in all.
         watching: who looks on.
         given: its standard input; nothing when left out.
-        heard: told of every piece of standard output, in another thread; when left out, it is kept.
+        heard: told of every piece of standard output, in another thread.
+        keeps: standard output is returned, up to a bound; more of it is an error.
         leaves_a_daemon: what it says is not read: its end would not be seen before the daemon's.
 
     Raises:
         CallError: the program is not installed.
     """
     watching = watching or Watching()
-    call = _Call(heard)
+    call = _Call(heard, keeps=keeps)
     with Path(os.devnull).open("wb") as nowhere:
         running = sh.Command(program(argv[0]))(
             *argv[1:],

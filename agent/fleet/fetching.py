@@ -16,10 +16,12 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from agent.fleet import controls
+from agent.fleet.copying import copy, size_bytes
 from agent.fleet.incoming import read_fetched, strange_entry
 from agent.fleet.logs import Log
 from agent.fleet.rsync import PARTIAL, listed
 from agent.fleet.shown import names_in
+from agent.fleet.verifying import verify
 from spool.control import MOST_COLLECTED
 from spool.enrol import marked
 from spool.exclusive import move_new
@@ -39,17 +41,6 @@ if TYPE_CHECKING:
 BATCH: Final = 200
 """Results on their way at once: a cut costs no more than these, and each batch is told to the host."""
 TELL_AGAIN_S: Final = 600.0
-_EXACT: Final = (
-    *("-r", "--delete", "--ignore-missing-args", "--no-implied-dirs", "--files-from=-", "--from0"),
-    *(
-        "--filter",
-        "- /results/*/.*",
-        "--filter",
-        "- /results/*/retry",
-        "--filter",
-        "- /results/*/status.json",
-    ),
-)
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -90,8 +81,8 @@ def fetch_logs(peer: Peer, names: Iterable[str]) -> set[str]:
     if not names:
         return set()
     make_folder(peer.mirror.incoming / "logs")
-    changes = _transfer(peer, _generations(names), f"--partial-dir={PARTIAL}", "--itemize-changes")
-    changed = {_name_of(name) for _, name in listed(changes)} & set(names)
+    ended = copy(peer, _generations(names), f"--partial-dir={PARTIAL}", "--itemize-changes")
+    changed = {_name_of(name) for _, name in listed(ended.out)} & set(names)
     return gather_logs(peer, peer.mirror.incoming, names, changed)
 
 
@@ -117,8 +108,8 @@ def gather_logs(peer: Peer, copied: Path, names: Collection[str], changed: Colle
     behind: set[str] = set()
     if changed:
         rotated = [f"logs/{name}.1" for name in sorted(changed)]
-        looked = _transfer(peer, rotated, "--dry-run", "--itemize-changes", target=copied)
-        behind = {_name_of(name) for change, name in listed(looked) if not change.startswith(".d")}
+        looked = copy(peer, rotated, "--dry-run", "--itemize-changes", target=copied)
+        behind = {_name_of(name) for change, name in listed(looked.out) if not change.startswith(".d")}
     for name in names:
         if name in settled or name in behind:
             continue
@@ -188,9 +179,10 @@ def _clean(mirror: Mirror, wanted: Collection[str]) -> None:
 def _fetch(peer: Peer, ids: list[str], marks: dict[str, str], refused: Refused) -> dict[str, str]:
     """Fetch some results with their logs; return the digests of those that are whole and verified."""
     incoming = peer.mirror.incoming / "results"
+    here = size_bytes(incoming / task_id for task_id in ids)  # what is there in part is read first
     folders = [f"results/{task_id}/" for task_id in ids]
-    _transfer(peer, folders, f"--partial-dir={PARTIAL}")
-    logs: dict[str, str] = {}
+    ended = copy(peer, folders, f"--partial-dir={PARTIAL}", reading_bytes=here)
+    logs: dict[str, str | None] = {}
     fetched: dict[str, str] = {}
     for task_id in ids:
         if not (incoming / task_id).exists():
@@ -206,34 +198,10 @@ def _fetch(peer: Peer, ids: list[str], marks: dict[str, str], refused: Refused) 
         if digest != marks[task_id]:
             continue  # it was run again since it was marked: the next round sees the new mark
         fetched[task_id] = digest
-        if (name := log_name(result.tool, task_id)) is not None:
-            logs[task_id] = name
-    behind = fetch_logs(peer, logs.values())
-    different = _different(peer, [*folders, *_generations(logs.values())])
-    return {
-        task_id: digest
-        for task_id, digest in fetched.items()
-        if f"results/{task_id}" not in different
-        and logs.get(task_id) not in behind
-        and f"logs/{logs.get(task_id)}" not in different
-    }
-
-
-def _transfer(peer: Peer, entries: Iterable[str], *more: str, target: Path | None = None) -> bytes:
-    given = b"".join(os.fsencode(entry) + b"\0" for entry in entries)
-    target = target or peer.mirror.incoming
-    return peer.collecting.fetch(["./"], target, *_EXACT, *more, watching=peer.watching, given=given).out
-
-
-def _different(peer: Peer, entries: Iterable[str]) -> set[str]:
-    """Compare with the host by checksum; return what differs as `results/ID` and `logs/NAME`."""
-    changes = listed(_transfer(peer, entries, "--checksum", "--dry-run", "--itemize-changes"))
-    different = set()
-    for change, name in changes:
-        if not change.startswith(".d"):  # only a folder's time
-            parts = os.fsdecode(name).split("/")
-            different.add("/".join(parts[:2]).removesuffix(".1"))
-    return different
+        logs[task_id] = log_name(result.tool, task_id)
+    behind = fetch_logs(peer, (name for name in logs.values() if name is not None))
+    whole = {task_id: name for task_id, name in logs.items() if name not in behind}
+    return {task_id: fetched[task_id] for task_id in verify(peer, whole, ended.err, refused)}
 
 
 def _publish(mirror: Mirror, batch: Collection[str]) -> None:

@@ -32,6 +32,8 @@ NO_ROOM: Final = 11
 
 _PROGRESS: Final = re.compile(rb"([0-9][0-9,]{0,30})\s+([0-9]{1,3})%")
 
+_CHANGE: Final = re.compile(rb"([<>ch.][fdLDS]\S{9}|\*\w+) +(.*)")
+
 _MEANING: Final = {
     1: "rsync was called wrongly: is the rsync there older than 3.1?",
     2: "the two rsyncs do not understand each other: upgrade the older one",
@@ -103,6 +105,7 @@ class Transfers:
         *more: str,
         watching: Watching | None = None,
         given: bytes | None = None,
+        silence_s: float | None = None,
     ) -> Ended:
         """Copy from the host; 0, 23 (some could not be read there) and 24 (some vanished) are no errors.
 
@@ -112,6 +115,7 @@ class Transfers:
             more: options.
             watching: who looks on.
             given: a list of names for `--files-from=-`, each ended by NUL.
+            silence_s: instead of the usual one.
 
         Raises:
             TransferError: it broke.
@@ -120,7 +124,7 @@ class Transfers:
         named = [f"{self.link.remote}:{self.link.base}{source}" for source in sources]
         # -1: to the nanosecond; a record that is written twice in a second is often as long as before
         words = ["--modify-window=-1", *more, "--", *named, f"{os.fspath(target)}/"]
-        return self._run(words, watching, given)
+        return self._run(words, watching, given, silence_s=silence_s)
 
     def push(
         self,
@@ -146,25 +150,33 @@ class Transfers:
         given = b"".join(os.fsencode(name) + b"\0" for name in names)
         there = f"{self.link.remote}:{self.link.inbox}{target}"
         words = ["-r", "--files-from=-", "--from0", *more, "--", f"{os.fspath(folder)}/", f"{there}/"]
-        return self._run(words, watching, given, "D700,Fu=rwX,Fgo=")
+        return self._run(words, watching, given, modes="D700,Fu=rwX,Fgo=")
 
     def _run(
-        self, words: Sequence[str], watching: Watching | None, given: bytes | None, modes: str = "D700,F600"
+        self,
+        words: Sequence[str],
+        watching: Watching | None,
+        given: bytes | None,
+        *,
+        modes: str = "D700,F600",
+        silence_s: float | None = None,
     ) -> Ended:
+        silence_s = self.silence_s if silence_s is None else silence_s
         argv = [
             *("rsync", "-t", "--perms", f"--chmod={modes}"),
-            *(f"--timeout={max(round(self.silence_s), 1)}", "-e", ssh.remote_shell(self.link)),
+            *(f"--timeout={max(round(silence_s), 1)}", "-e", ssh.remote_shell(self.link)),
             *(["-z"] if self.compress else []),
             *([f"--bwlimit={self.bandwidth_kib_s}"] if self.bandwidth_kib_s else []),
             *words,
         ]
         heard = None
-        if "--itemize-changes" not in words:
+        if "--dry-run" not in words:
             # by it we hear that it lives: a large file takes longer than any silence may
             argv[1:1] = ["--info=progress2"]
             heard = _told(watching)
         # rsync keeps the silence itself, as far as it is not stopped or stuck
-        ended = calls.run(argv, 2 * self.silence_s, watching, given, heard=heard)
+        keeps = "--itemize-changes" in words
+        ended = calls.run(argv, 2 * silence_s, watching, given, heard=heard, keeps=keeps)
         if ended.code not in {0, INCOMPLETE, VANISHED}:
             kind = NoFolderError if _NO_FOLDER.search(ended.err) else TransferError
             raise kind(sentence(ended), ended.code)
@@ -192,10 +204,10 @@ def sentence(ended: Ended) -> str:
     for said, remedy in _REMEDIES:
         if said in ended.err:
             return f"{said}: {remedy}"
-    return f"{_MEANING.get(ended.code, 'the connection broke')} ({_telling(ended)})"
+    return f"{_MEANING.get(ended.code, 'the connection broke')} ({telling(ended)})"
 
 
-def _telling(ended: Ended) -> str:
+def telling(ended: Ended) -> str:
     """Return the line that names the cause: rsync's own last line names its source code."""
     lines = [line for line in ended.err.splitlines() if line.strip() and not line.startswith("rsync error:")]
     return Ended(ended.code, b"", "\n".join(lines)).said if lines else ended.said
@@ -208,14 +220,12 @@ def is_away(code: int) -> bool:
 
 def listed(output: bytes) -> list[tuple[str, bytes]]:
     r"""Return what `--itemize-changes` lists: the change, and the name, in which \#ooo is a byte."""
-    found = []
-    for line in output.splitlines():
-        change, _, name = line.partition(b" ")
-        found.append((change.decode(errors="replace"), _unescaped(name.strip())))
-    return found
+    changes = (match for line in output.splitlines() if (match := _CHANGE.fullmatch(line)))
+    return [(change[1].decode(errors="replace"), unescaped(change[2])) for change in changes]
 
 
-def _unescaped(name: bytes) -> bytes:
+def unescaped(name: bytes) -> bytes:
+    r"""Return a name as it is on the disk: rsync writes a byte that cannot be shown as \#ooo."""
     return re.sub(rb"\\#([0-7]{3})", lambda octal: bytes([int(octal[1], 8) & 255]), name)
 
 

@@ -8,16 +8,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from spool.attempt import attempts_of
+from spool.files import read_regular
 from spool.records import DamagedError, Exit, Started, iso
-from spool.results import read_task
+from spool.results import LEFT_OUT, read_task
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from spool.attempt import Attempt
     from spool.task import AcceptedTask
     from spool.view import RejectedFile, View
     from spool.workspace import Workspace
 
 SCHEMA_VERSION: Final = 1
+MAX_LEFT_OUT_BYTES: Final = 1 << 20
 
 
 def document(workspace: Workspace, **fields: Any) -> dict[str, Any]:
@@ -85,7 +89,16 @@ def of_task(workspace: Workspace, view: View) -> dict[str, Any]:
         status=view.status.model_dump(mode="json") if view.status else None,
         result=view.result.model_dump(mode="json") if view.result else None,
         attempts=[_of_attempt(attempt) for attempt in attempts_of(view.path)] if record else [],
+        left_out=_left_out(view.path) if view.result else [],
     )
+
+
+def _left_out(folder: Path) -> list[str]:
+    """Return the links and special files of a result that stayed on its host."""
+    try:
+        return read_regular(folder / LEFT_OUT, MAX_LEFT_OUT_BYTES).decode().splitlines()
+    except FileNotFoundError:
+        return []
 
 
 def _of_attempt(attempt: Attempt) -> dict[str, Any]:

@@ -9,9 +9,12 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
 from fleet_network import Network, Remote, digest
 
+from agent.cli.root import cli
 from spool.enrol import mark
+from spool.results import LEFT_OUT
 from spool.view import in_session, rejected, waiting
 
 if TYPE_CHECKING:
@@ -121,16 +124,76 @@ def test_a_status_of_another_task_is_not_shown(network: Network, remote: Remote)
 
 
 def test_links_in_a_result_are_left_out(network: Network, remote: Remote) -> None:
-    """They could lead anywhere; the result comes without them."""
+    """They could lead anywhere; the result comes without them, and says so where people look at it."""
     folder = remote.run("t1")
     (folder / "artifacts").mkdir()
     (folder / "artifacts" / "passwd").symlink_to("/etc/passwd")
-    (folder / "artifacts" / "up").symlink_to("../../../../../..")
+    (folder / "artifacts" / f"up{ESCAPE}").symlink_to("../../../../../..")
+    os.mkfifo(folder / "artifacts" / "pipe")
     (folder / "artifacts" / "plain").write_text("x")
     remote.finish("t1")
     assert network.round()
-    seen = network.mirror("a").workspace.results / "t1" / "artifacts"
-    assert sorted(os.listdir(seen)) == ["plain"]
+    seen = network.mirror("a").workspace.results / "t1"
+    assert sorted(os.listdir(seen / "artifacts")) == ["plain"]
+    left_out = (seen / LEFT_OUT).read_text().splitlines()
+    assert (left_out[0], left_out[1], len(left_out)) == ("artifacts/passwd", "artifacts/pipe", 3)
+    shown = CliRunner().invoke(cli, ["-w", str(network.workspace.root), "show", "--host", "a", "t1"])
+    assert f"only there   {', '.join(left_out)}" in shown.output
+    assert "\x1b" not in shown.output
+    assert network.acknowledged("a").keys() == {"t1"}
+
+
+def test_a_result_without_links_lists_none(network: Network, remote: Remote) -> None:
+    """What an earlier run of the task had is forgotten with it."""
+    folder = remote.finish("t1", marked=False) if remote.run("t1") else None
+    assert folder is not None
+    (folder / "link").symlink_to("/")
+    mark(remote.workspace, "t1", digest(folder))
+    assert network.round()
+    seen = network.mirror("a").workspace.results / "t1"
+    assert (seen / LEFT_OUT).read_text() == "link\n"
+    (folder / "link").unlink()
+    (folder / "result.json").write_bytes((folder / "result.json").read_bytes() + b"\n")
+    mark(remote.workspace, "t1", digest(folder))
+    assert network.round()
+    assert sorted(os.listdir(seen)) == ["attempts", "result.json"]
+
+
+WITHOUT_PRIVILEGES = """#!/bin/sh
+# root reads everything: this rsync is held to the modes of files
+[ "$(id -u)" -ne 0 ] || exec setpriv --bounding-set=-dac_override,-dac_read_search /usr/bin/rsync "$@"
+exec /usr/bin/rsync "$@"
+"""
+
+
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_a_result_of_which_a_part_cannot_be_read(network: Network, remote: Remote, what: str) -> None:
+    """It is not taken for whole: it stays on its host, and it is said why; the others come."""
+    program = remote.bin / "rsync"
+    program.write_text(WITHOUT_PRIVILEGES)
+    program.chmod(0o700)
+    for task_id in ("t1", "t2", "t3"):
+        remote.run(task_id)
+        folder = remote.finish(task_id)
+    closed = remote.workspace.results / "t2" / "closed"
+    if what == "folder":
+        closed.mkdir()
+        (closed / "x").write_text("x")
+    else:
+        closed.write_text("x")
+    closed.chmod(0)
+    assert network.round()
+    seen = network.mirror("a").workspace.results
+    assert sorted(name for name in os.listdir(seen) if name[0] == "t") == ["t1", "t3"]
+    assert sorted(network.acknowledged("a")) == ["t1", "t3"]
+    state = network.state("a")
+    assert state.uncollected == 1
+    assert "results/t2: not all of it can be read there" in state.refused[0]
+    assert "Permission denied" in state.refused[0]
+    closed.chmod(0o700)
+    assert network.round()
+    assert (seen / "t2/closed").exists()
+    assert folder.exists()
 
 
 def test_requests_on_the_host_are_not_taken_for_ours(network: Network, remote: Remote) -> None:

@@ -6,8 +6,10 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from fleet_network import COLLECTOR, wait_for
+from fleet_network import COLLECTOR, digest, faithful, wait_for
 from fleet_terminal import Terminal
+
+from spool.enrol import mark
 
 if TYPE_CHECKING:
     from fleet_network import Network
@@ -40,3 +42,27 @@ def test_a_long_transfer_is_drawn_on_a_terminal(network: Network) -> None:
         assert terminal.ended() == 0
     finally:
         terminal.close()
+
+
+SLOW_DISK = """#!/bin/sh
+# The host's side takes its time before it says anything about checksums.
+case "$*" in *--server*' -'[!e]*c*e.*) echo checksum >> "$HOME/asked"; sleep 4 ;; esac
+exec /usr/bin/rsync "$@"
+"""
+
+
+def test_reading_a_large_file_is_no_silence(network: Network) -> None:
+    """While both sides read it for its checksum nothing is heard: they get the time of a slow disk."""
+    network.options["silence_s"] = 1.0
+    remote = network.host("a")
+    remote.run("t1", b"begins\n")
+    folder = remote.finish("t1", marked=False)
+    with (folder / "attempts/001/stdout").open("wb") as file:
+        file.truncate(40 << 20)
+    mark(remote.workspace, "t1", digest(folder))
+    program = remote.bin / "rsync"
+    program.write_text(SLOW_DISK)
+    program.chmod(0o700)
+    assert network.round(), network.state("a").error
+    assert (remote.home / "asked").exists()
+    assert faithful(network, remote) == 1
