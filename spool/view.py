@@ -16,11 +16,13 @@ from spool.records import DamagedError, Result, State, Status
 from spool.refusal import Refusal
 from spool.results import RESULT, STATUS, read_task, read_tombstone
 from spool.task import Task, parse_task
+from spool.workspace import AGENT_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from spool.claim import Claim
     from spool.workspace import Workspace
 
 
@@ -125,13 +127,13 @@ def in_session(workspace: Workspace) -> Iterator[View]:
             yield view
     for agent in workspace.agents():
         for claim in claims_of(agent):
-            yield View(
-                claim.task_id,
-                State.QUEUED,
-                f"claimed by {agent.name[7:]}, not launched yet",
-                "sessions",
-                claim.folder,
-            )
+            yield claimed(agent, claim)
+
+
+def claimed(agent: Path, claim: Claim) -> View:
+    """Return an agent's claim that it has not published yet as a view."""
+    reason = f"claimed by {agent.name.removeprefix(AGENT_PREFIX)}, not launched yet"
+    return View(claim.task_id, State.QUEUED, reason, "sessions", claim.folder)
 
 
 def session(folder: Path) -> View | None:

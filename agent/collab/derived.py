@@ -41,7 +41,7 @@ class Derived:
         Raises:
             sqlite3.Error: the work itself is at fault.
         """
-        with suppress(OSError, sqlite3.DatabaseError), self._alone(), closing(self._open()) as database:
+        with suppress(OSError, sqlite3.DatabaseError), self._alone(), closing(self.open()) as database:
             return work(database)
         with suppress(OSError):
             self.drop()
@@ -56,23 +56,33 @@ class Derived:
             OSError: it cannot be removed.
         """
         with self._alone():
-            for suffix in ("", "-journal"):
+            for suffix in ("", "-journal", "-wal", "-shm"):
                 self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
 
-    def _open(self) -> sqlite3.Connection:
+    def open(self) -> sqlite3.Connection:
+        """Return a connection to the file, made anew when it is of another version; `use` is for most.
+
+        Raises:
+            OSError: it cannot be made.
+            sqlite3.DatabaseError: it is damaged.
+        """
         # never through a link, and for nobody else to read
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
-        database = sqlite3.connect(self.path, isolation_level=None)
+        database = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
         try:
-            (version,) = database.execute("PRAGMA user_version").fetchone()
-            if version != self.version:
+            if not self._is_current(database):
                 with transaction(database):
-                    self._make(database)
-                    database.execute(f"PRAGMA user_version = {self.version}")
+                    if not self._is_current(database):  # another made it in this moment
+                        self._make(database)
+                        database.execute(f"PRAGMA user_version = {self.version}")
         except BaseException:
             database.close()
             raise
         return database
+
+    def _is_current(self, database: sqlite3.Connection) -> bool:
+        (version,) = database.execute("PRAGMA user_version").fetchone()
+        return bool(version == self.version)
 
     def _make(self, database: sqlite3.Connection) -> None:
         for name, statement in self.tables.items():
@@ -92,7 +102,11 @@ class Derived:
 
 @contextmanager
 def transaction(database: sqlite3.Connection) -> Iterator[None]:
-    """Make all changes inside or none; closing the database without its end takes them back."""
+    """Make all changes inside or none."""
     database.execute("BEGIN IMMEDIATE")
-    yield
-    database.execute("COMMIT")
+    try:
+        yield
+        database.execute("COMMIT")
+    except BaseException:
+        database.rollback()
+        raise

@@ -6,7 +6,7 @@ hosts(desk) -> list of documents, each with:
     address          null for our own
     reachable        true, false, null when it was never reached
     last_seen_at     UTC ISO 8601
-    agents           of our own: [{name, alive, heartbeat_age_s, pid, started_at, version, slots, state, disk_error}]
+    agents           of our own: [{name, alive, heartbeat_age_s, pid, started_at, version, slots, state …}]
     agent_version    null when nobody knows
     slots, slots_used, load_1m, disk_free_bytes, disk_total_bytes    null when nobody knows
     waiting, running, waiting_for_a_person, uncollected, on_its_way, unknown      counts

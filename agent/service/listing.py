@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import json
+from typing import TYPE_CHECKING, Any, Final
 
 from agent.inspect.documents import of_task, of_view
 from agent.service.standing import standing
+from spool.claim import TASK
+from spool.files import read_regular
+from spool.names import is_task_id
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from agent.service.places import Desk, Place
     from spool.view import View
+
+_TASK_BYTES: Final = 64 << 20
 
 
 def row(place: Place, view: View) -> dict[str, Any]:
@@ -29,8 +37,19 @@ def row(place: Place, view: View) -> dict[str, Any]:
 
 def group_of(view: View) -> str | None:
     """Return a task's group, from wherever it stands."""
-    record = view.task or view.result or view.status
-    return getattr(record, "group", None)
+    if view.task is not None:
+        return view.task.group
+    return None if view.place in {"tasks", "held"} else group_in(view.path)
+
+
+def group_in(folder: Path) -> str | None:
+    """Return the group that a task's validated copy names; it is in no status and no result."""
+    try:
+        content = read_regular(folder / TASK, _TASK_BYTES)
+        group = json.loads(content).get("group") if b'"group"' in content else None
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return None
+    return group if isinstance(group, str) and is_task_id(group) else None
 
 
 def task(desk: Desk, task_id: str, host: str | None = None) -> dict[str, Any]:

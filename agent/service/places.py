@@ -6,16 +6,13 @@ hold …) becomes a file that the collector takes to the host.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from agent.config import load_or_defaults
-from agent.fleet.controls import order
-from agent.fleet.hosts import load as load_hosts
 from agent.fleet.layout import ANY, Fleet
-from agent.fleet.reasons import unreachable
-from agent.fleet.ssh import Link, link, runtime_folder
 from agent.service.errors import ServiceError
 from spool.locks import is_held, lock_path
 from spool.names import TASK_SUFFIX, is_task_id, stem_of
@@ -27,6 +24,7 @@ if TYPE_CHECKING:
 
     from agent.config import AgentConfig
     from agent.fleet.layout import Mirror
+    from agent.fleet.ssh import Link
 
 HERE: Final = "here"
 """How a caller names a person's own workspace; a host of this name is not reached by it."""
@@ -52,10 +50,12 @@ class Place:
             ServiceError: there is no such host.
             ConfigError: the list of hosts cannot be used.
         """
+        from agent.fleet.hosts import load  # noqa: PLC0415 - our own workspace needs none of it
+
         assert self.host is not None
         mirror = Fleet(self.desk.workspace).mirror(self.host)
         if not is_task_id(self.host) or not (mirror.raw.is_dir() or self.host == ANY):
-            known = load_hosts(self.desk.workspace)
+            known = load(self.desk.workspace)
             if self.host not in known:
                 names = ", ".join((*known, ANY))
                 raise ServiceError(
@@ -96,6 +96,8 @@ class Place:
         Raises:
             ServiceError: it cannot be asked for.
         """
+        from agent.fleet.controls import order  # noqa: PLC0415 - as above
+
         try:
             order(self.mirror, do, **fields)
         except ValueError as error:
@@ -105,6 +107,8 @@ class Place:
     @property
     def standing(self) -> str:
         """Say in brackets why the host will not hear of it now; nothing when it will."""
+        from agent.fleet.reasons import unreachable  # noqa: PLC0415 - as above
+
         problem = unreachable(self.mirror) if self.host not in {None, ANY} else None
         return f" (it {problem})" if problem else ""
 
@@ -121,7 +125,10 @@ class Place:
         Raises:
             ServiceError: it has only keys for transfers, or is no host.
         """
-        host = load_hosts(self.desk.workspace).get(self.host or "")
+        from agent.fleet.hosts import load  # noqa: PLC0415 - as above
+        from agent.fleet.ssh import link, runtime_folder  # noqa: PLC0415
+
+        host = load(self.desk.workspace).get(self.host or "")
         if host is None:
             raise ServiceError(
                 "not_found", f"{self.host} is not in configs/hosts.toml: nobody knows how to reach it"
@@ -156,6 +163,7 @@ class Desk:
         self.root = root
         self.workspace: Workspace = open_workspace(root)
         self.own = Place(self, None)
+        self._mirrors: dict[str, Place] = {}
 
     @property
     def config(self) -> AgentConfig:
@@ -176,7 +184,14 @@ class Desk:
         """
         if host is not None:
             return [self.place(host)]
-        return [self.own, *(Place(self, name) for name in self.mirror_names())]
+        names = self.mirror_names()
+        for name in self._mirrors.keys() - set(names):
+            self._mirrors.pop(name, None)
+        for name in names:
+            if name not in self._mirrors:
+                with suppress(ServiceError):  # a folder that somebody made, and no host
+                    self._mirrors[name] = self.place(name)
+        return [self.own, *(self._mirrors[name] for name in names if name in self._mirrors)]
 
     def place(self, host: str | None) -> Place:
         """Return one place; None and `here` are our own workspace.
