@@ -10,6 +10,7 @@
 4. Write `exit` (into space that was taken in advance, so that a full disk cannot lose it), ring the bell.
 
 Only paths stand in the command line. Standard library and spool.files only: no site-packages are read.
+With `--serve` it forks wrappers that run so, each for an attempt that it is told (agent.wrapper.starter).
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ LOCK_PATIENCE_S = 5.0
 """A probe by the agent holds the lock for microseconds; another wrapper holds it for good."""
 EXIT_BYTES = 4096
 RECORD_AGAIN_S = 1.0
+SERVE = "--serve"
 REFUSED = 75
 """EX_TEMPFAIL of sysexits(3): this attempt is not ours to run."""
 
@@ -53,7 +55,11 @@ class CannotStartError(Exception):
 
 
 def main(arguments: list[str]) -> int:
-    """Run the attempt whose folder is the only argument."""
+    """Run the attempt whose folder is the only argument, or serve those who want wrappers."""
+    if arguments[0] == SERVE:
+        from agent.wrapper.starter import serve  # noqa: PLC0415 - sockets, which a wrapper needs none of
+
+        return serve(arguments[1], main)
     attempt = Path(arguments[0]).absolute()
     for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)

@@ -211,7 +211,8 @@ def _wish(site: Site, session: Session) -> Start:
     resources = site.config.slurm.resources(session.task.resources)
     needs = session.task.dependencies if session.on_cluster else ()
     after = tuple(n for n in needs if state_on_disk(site.workspace, n) != State.SUCCEEDED)
-    return Start(session.task_id, argv, site.workspace.root, time_s, resources, after)
+    forked = None if session.intent.interactive else session.attempt.folder
+    return Start(session.task_id, argv, site.workspace.root, time_s, resources, after, forked)
 
 
 def _say_started(site: Site, session: Session, error: LaunchError | None) -> None:

@@ -46,6 +46,7 @@ class Start:
         argv: what runs in it, byte for byte and without a shell.
         time_s: after so long whoever lends the machine may end it.
         after: ids of tasks that must have succeeded; only a launcher with a queue of its own is given any.
+        attempt: whose wrapper `argv` is, where it needs no terminal of its own: it may be forked instead.
     """
 
     task_id: str
@@ -54,6 +55,7 @@ class Start:
     time_s: float | None = None
     resources: Resources | None = None
     after: tuple[str, ...] = ()
+    attempt: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,9 @@ class Launcher(Protocol):
 
     def available(self) -> str | None:
         """Say what to install, in a sentence; None when nothing is missing."""
+
+    def warm_up(self) -> None:
+        """Make ready what makes the next starts quick; without it they are slower, and nothing else."""
 
     def session_name(self, task_id: str) -> str:
         """Name the session of a task; two ids never share one."""
@@ -130,6 +135,9 @@ class Launcher(Protocol):
 
 class Immediate:
     """What launchers share whose `start` returns when the session runs, on this machine."""
+
+    def warm_up(self) -> None:
+        """Make nothing ready: each session is started by itself."""
 
     def start_all(self: Launcher, starts: Sequence[Start]) -> dict[str, LaunchError]:
         """Start them one by one."""

@@ -24,15 +24,20 @@ from typing import TYPE_CHECKING, Final
 
 from agent.launchers.base import Immediate, LaunchError, SessionExists
 from agent.launchers.calls import Answer, ask, environment, missing, spawn
+from agent.launchers.forked import Fork, NotReadyError, Starter
 from agent.launchers.place import alone, beside_or, private_folder, short_hash
 from agent.launchers.servers import server_pids
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+    from agent.launchers.base import Start
 
 NAME: Final = ".aispool.tmux"
 SOCKET_LIMIT_BYTES: Final = 100
 REVIVAL_S: Final = 5.0
+STARTER_AGAIN_S: Final = 30.0
+"""After how long another starter is tried where one could not be made."""
 TRIES: Final = 5
 DUPLICATE: Final = "duplicate session"
 NO_SERVER: Final = re.compile(
@@ -58,6 +63,9 @@ class TmuxLauncher(Immediate):
         self._socket = socket_path(workspace)
         self._lock = self._socket.with_name(f"{self._socket.name}.start")  # tmux itself uses .lock
         self._conf = conf or (configured if configured.is_file() else Path(os.devnull))
+        self._workspace = workspace
+        self._starter: Starter | None = None
+        self._starter_at_s = 0.0
 
     def available(self) -> str | None:
         """Say what to install, in a sentence; None when nothing is missing."""
@@ -78,6 +86,66 @@ class TmuxLauncher(Immediate):
         with alone(self._lock):
             self._revive_server()
             answer = self._new_session(name, argv, cwd)
+        self._expect_session(answer, task_id)
+
+    def start_all(self, starts: Sequence[Start]) -> dict[str, LaunchError]:
+        """Start them; those whose wrapper may be forked together, the others one by one."""
+        forks = {start.task_id: start.attempt for start in starts if start.attempt is not None}
+        try:
+            errors = self._fork_all(forks) if forks else {}
+        except NotReadyError:
+            forks, errors = {}, {}
+        return errors | super().start_all([start for start in starts if start.task_id not in forks])
+
+    def warm_up(self) -> None:
+        """Start the process that forks wrappers, unless there is one."""
+        if self._starter is not None or time.monotonic() < self._starter_at_s:
+            return
+        self._make_place()
+        try:
+            with alone(self._lock):
+                self._revive_server()
+                self._starter = Starter(self._tmux("-f", str(self._conf)), self._workspace)
+        except LaunchError:
+            self._starter_at_s = time.monotonic() + STARTER_AGAIN_S  # until then each is started by itself
+
+    def _fork_all(self, forks: Mapping[str, Path]) -> dict[str, LaunchError]:
+        """Start sessions whose wrappers are forked.
+
+        Raises:
+            NotReadyError: nothing was started.
+        """
+        self.warm_up()
+        if self._starter is None:
+            raise NotReadyError("there is no starter")
+        self._find_server()
+        wanted = [Fork(self.session_name(task_id), attempt) for task_id, attempt in forks.items()]
+        try:
+            answers = self._starter.start_all(wanted)
+        except NotReadyError:
+            if not self._starter.has_begun:
+                self._starter_at_s = time.monotonic() + STARTER_AGAIN_S
+            self.close()
+            raise
+        except LaunchError as error:
+            self.close()
+            return dict.fromkeys(forks, error)  # what did start is found running when it is tried again
+        errors: dict[str, LaunchError] = {}
+        for task_id, answer in zip(forks, answers, strict=True):
+            try:
+                self._expect_session(answer, task_id)
+            except LaunchError as error:
+                errors[task_id] = error
+        return errors
+
+    def close(self) -> None:
+        """End the process that forks wrappers; what runs goes on, and the next start makes another."""
+        if self._starter is not None:
+            self._starter.close()
+            self._starter = None
+
+    def _expect_session(self, answer: Answer, task_id: str) -> None:
+        name = self.session_name(task_id)
         if answer.error.startswith(DUPLICATE):
             raise SessionExists(
                 f"tmux has a session {name} already; attach: {shlex.join(self.attach_command(task_id))}"

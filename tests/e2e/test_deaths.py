@@ -6,6 +6,7 @@ import json
 import os
 import random
 import signal
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -141,7 +142,8 @@ def reboot(host: Host) -> None:
         if agent.process.poll() is None:
             agent.kill()
     for pid in host.processes():
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # a wrapper's tool may have gone with it
+            os.kill(pid, signal.SIGKILL)
     host.wait(lambda: not host.processes(), "nothing runs any more")
     for path in host.ws.sessions.glob("*/attempts/*/started"):
         record = json.loads(path.read_text())

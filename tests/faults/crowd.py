@@ -45,7 +45,7 @@ REST_S = 180.0
 
 
 IS_VICTIM: dict[str, Callable[[str], bool]] = {
-    "kill wrapper": lambda line: "agent/wrap.py" in line,
+    "kill wrapper": lambda line: "agent/wrap.py" in line and not line.startswith("tmux"),
     "kill tool": lambda line: "/bin/sh -c" in line,
     "kill tmux": lambda line: line.startswith("tmux"),
 }

@@ -99,7 +99,7 @@ def _kill(world: World, name: str, agent_pid: int) -> bool:
     else:
         word = "tmux" if name == "tmux" else "agent/wrap.py"
         lines = checker.processes_of(world.base).items()
-        pids = [p for p, line in lines if (line.startswith("tmux") if name == "tmux" else word in line)]
+        pids = [p for p, line in lines if line.startswith("tmux") == (name == "tmux") and word in line]
     killed = False
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):

@@ -1,7 +1,8 @@
 /* LD_PRELOAD shim: injects one fault at the n-th call of a kind, and tells which call site it hit.
  *
  * A process is armed by its role: by aispool_fault_arm(ROLE) in a forked process, by AISPOOL_FAULT_ROLE in the
- * environment of one that is executed, or as "wrapper" when it runs agent/wrap.py. The plan is the file that
+ * environment of one that is executed, as "wrapper" when it runs agent/wrap.py, and as "starter" when that serves; what a
+ * starter forks is a wrapper. The plan is the file that
  * AISPOOL_FAULTS names, one fault a line: ROLE FIRST TIMES FAULT [CALL@]SITE (TIMES -1:
  * from then on; with a SITE only the calls below a product line that holds this text are counted). What was injected is
  * appended to the plan's name + ".log": role, pid, fault, n, call, path, call site (product lines, innermost
@@ -42,7 +43,7 @@ typedef struct {
 
 static Entry entries[32];
 __attribute__((used)) static int armed_pid;
-static int entry_count, doomed, in_tmux, log_fd = -1;
+static int entry_count, doomed, in_tmux, forks_wrappers, log_fd = -1;
 static char role[32], log_path[4096];
 static __thread int busy;
 
@@ -132,7 +133,9 @@ __attribute__((constructor)) static void begin(void) {
     char *word = text;
     for (int i = 0; i < 3 && word < text + size; i++) word += strlen(word) + 1;
     size_t length = word < text + size ? strlen(word) : 0;
-    if (length > 14 && !strcmp(word + length - 14, "/agent/wrap.py")) aispool_fault_arm("wrapper");
+    if (length <= 14 || strcmp(word + length - 14, "/agent/wrap.py")) return;
+    forks_wrappers = !strcmp(word + length + 1, "--serve");
+    aispool_fault_arm(forks_wrappers ? "starter" : "wrapper");
 }
 
 /* ---- which line of the product calls us: the interpreter is asked, with its lock held ---- */
@@ -434,6 +437,10 @@ static pid_t fork_of(const char *call) {
     if (pid == 0) {
         if (answer == KILL_FORKED) die();
         doomed = answer == KILL_EXEC;
+        if (forks_wrappers) {
+            forks_wrappers = 0;
+            aispool_fault_arm("wrapper");
+        }
     } else if (answer != PASS) {
         after(answer);
     }

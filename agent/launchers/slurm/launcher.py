@@ -60,6 +60,9 @@ class SlurmLauncher:
         """Say what to install, in a sentence; None when nothing is missing."""
         return unavailable() or self._controller.silence
 
+    def warm_up(self) -> None:
+        """Make nothing ready: the controller starts what it takes."""
+
     def session_name(self, task_id: str) -> str:
         """Name the session of a task: `~` is in no id, so it stands for the dot that tmux would replace."""
         return "task-" + task_id.replace(".", "~")
