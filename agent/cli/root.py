@@ -14,6 +14,7 @@ COMMANDS: Final = {
     "init": ("agent.cli.init", "Make a workspace, or bring its scripts up to date."),
     "submit": ("agent.cli.submit", "Drop tasks into the workspace and print their ids."),
     "ls": ("agent.cli.listing", "List what waits, what runs, and the latest results."),
+    "top": ("agent.cli.top", "Show all tasks live, in a terminal, with keys to act on them."),
     "show": ("agent.cli.show", "Show all that is known of one task."),
     "logs": ("agent.cli.logs", "Print what a task printed; -f follows it."),
     "wait": ("agent.cli.wait", "Wait until tasks are over; 0 only when all succeeded."),
