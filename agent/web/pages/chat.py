@@ -1,0 +1,189 @@
+"""/chat: plain answers, handed over to the collaborative pipeline by stated rules, which are shown.
+
+Each question stands alone, as with `aispool ask`. The conversation is in this tab only: what was handed over
+is a run, with its own files.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from fastapi import Request  # noqa: TC002 - FastAPI reads the annotation
+from nicegui import run, ui
+
+from agent.sanitize import one_line
+from agent.service import collab
+from agent.service.errors import ServiceError
+from agent.web.pages import frame
+from agent.web.pages.collaborative import words
+from agent.web.pages.frame import text
+from agent.web.pages.parts.acting import attempt
+from agent.web.pages.parts.asked import why
+from agent.web.pages.parts.prose import prose
+from agent.web.pages.parts.sections import Section
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agent.service.collab import Chatted
+    from agent.web.context import Context
+
+LOOK_S: Final = 1.0
+OVER: Final = frozenset({"succeeded", "failed", "timed_out", "cancelled", "lost", "expired"})
+
+
+def register(context: Context) -> None:
+    """Declare the route."""
+
+    @frame.route("/chat")
+    async def chat(request: Request) -> None:
+        with frame.shown(context, request, "Chat") as page:
+            words.style()
+            with ui.element("div").classes("head"):
+                text("h1", "Chat")
+            text(
+                "p",
+                "One provider answers each question by itself. A question that is complex, touches the "
+                "system or needs a check goes to the collaborative pipeline, by rules that are shown.",
+                "muted",
+            )
+            if page.identity.may("submit"):
+                Conversation(context, page).draw()
+            else:
+                text("p", "Asking takes a token with the scope submit.", "notice calm")
+
+
+class Conversation:
+    """What was asked in this tab."""
+
+    def __init__(self, context: Context, page: frame.Shown) -> None:
+        self.context = context
+        self.page = page
+
+    def draw(self) -> None:
+        """Draw the conversation, and the field below it."""
+        self.log = ui.element("div").classes("chat-log").props('role="log" aria-label="Conversation"')
+        with ui.element("form").classes("panel chat-form").props('aria-label="Ask"') as form:
+            form.on("submit.prevent", self._send)
+            self.field = (
+                ui.textarea("Your question").props("outlined autogrow rows=1 autofocus").classes("wide")
+            )
+            # Enter sends, Shift+Enter begins a line
+            self.field.on("keydown.enter.exact.prevent", self._send)
+            with ui.element("div").classes("line-of buttons"):
+                self.button = ui.button("Ask", icon="send", color=None).classes("main").props('type="submit"')
+                self.plain = ui.checkbox("Never hand over")
+                text("span", "Enter asks, Shift+Enter begins a new line", "muted small")
+
+    async def _send(self) -> None:
+        question = str(self.field.value or "").strip()
+        if not question or not self.button.enabled:
+            return
+        self.field.set_value("")
+        self.button.disable()
+        with self.log:
+            with ui.element("div").classes("bubble mine"):
+                text("p", question, "said")
+            answer = ui.element("div").classes("bubble theirs")
+        with answer:
+            ui.spinner(size="1.2em").props('aria-label="asking"')
+        ask = partial(
+            collab.chat,
+            self.context.desk,
+            question,
+            by=self.page.identity.name,
+            plain=bool(self.plain.value),
+        )
+        try:
+            said = await attempt(self.page.identity, "submit", ask)
+        finally:
+            self.button.enable()
+        answer.clear()
+        with answer:
+            if said is None:
+                text("p", "Nobody answered: the message says why.", "bad-text")
+            elif said.task_id is None:
+                _plain(said)
+            else:
+                self._handed_over(said)
+        await ui.run_javascript(
+            "document.querySelector('.chat-log > :last-child')?.scrollIntoView({block: 'nearest'})"
+        )
+
+    def _handed_over(self, said: Chatted) -> None:
+        with ui.element("div").classes("line-of"):
+            words.chip("🤝 handed over", "plain s-running")
+            text("span", f"by the rule {one_line(said.why['rule'])}")
+        why(said.why)
+        for warning in said.warnings:
+            text("p", one_line(warning), "notice")
+        standing = Section(_standing)
+        task_id = str(said.task_id)
+
+        async def look() -> None:
+            try:
+                found = await run.io_bound(collab.run, self.context.desk, task_id, "here")
+            except ServiceError as error:
+                standing.show({"task_id": task_id, "trouble": error.message})
+                return
+            if found is None:
+                return
+            standing.show(_short(found))
+            if found["state"] in OVER:
+                timer.cancel()
+
+        timer = ui.timer(LOOK_S, look)
+
+
+def _plain(said: Chatted) -> None:
+    prose(said.text or "")
+    usage = said.usage or {}
+    tokens = f"{words.amount(usage.get('input_tokens'))} + {words.amount(usage.get('output_tokens'))} tokens"
+    who = " · ".join(filter(None, (said.provider, said.model)))
+    text("p", f"{one_line(who)} · {tokens}", "muted small")
+    why(said.why)
+
+
+def _short(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return of a run what the conversation shows."""
+    integration = (found["report"] or {}).get("integration") or {}
+    return {
+        "task_id": found["task_id"],
+        "state": found["state"],
+        "doing": (found["progress"] or {}).get("doing"),
+        "reason": found["reason"],
+        "summary": integration.get("summary"),
+        "consensus": found["scores"]["consensus_percent"],
+        "confidence": found["scores"]["confidence_percent"],
+        "calibrated": found["scores"]["calibrated"],
+        "dissent": len(found["scores"]["dissent"]),
+        "waits": sum(row["waits"] for row in found["rated"]),
+    }
+
+
+def _standing(found: Mapping[str, Any]) -> None:
+    if found.get("trouble"):
+        text("p", one_line(found["trouble"]), "bad-text")
+        return
+    with ui.element("div").classes("line-of"):
+        state = found["state"]
+        words.marked(words.chip(state.replace("_", " "), f"s-{state}"), data_run=state)
+        if found["summary"] is None:
+            text("span", one_line(found["doing"] or found["reason"]), "muted small")
+        else:
+            text("span", f"Consensus {words.percent(found['consensus'])}", "small")
+            text("span", f"Confidence {words.percent(found['confidence'])}", "small")
+            if found["calibrated"] is False:
+                words.chip("uncalibrated", "warn")
+            if found["dissent"]:
+                words.chip("dissent", "warn")
+        if found["waits"]:
+            words.chip(
+                f"{found['waits']} commands wait" if found["waits"] > 1 else "a command waits",
+                "s-waiting_input",
+            )
+    if found["summary"] is not None:
+        prose(found["summary"])
+    link = text("a", "Follow it" if found["summary"] is None else "The whole run")
+    words.marked(link, href=f"/collab/{found['task_id']}")
