@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from agent.inspect.documents import of_task, of_view
+from agent.service.files import files_of
 from agent.service.standing import standing
 from spool.claim import TASK
 from spool.files import read_regular
@@ -60,8 +61,6 @@ def task(desk: Desk, task_id: str, host: str | None = None) -> dict[str, Any]:
     Raises:
         ServiceError: nobody knows the id.
     """
-    from agent.service.files import files_of  # noqa: PLC0415 - it imports nothing of ours
-
     found = desk.find(task_id, host)
     return {
         **of_task(found.place.workspace, found.view),
