@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# What quickstart and test share: the Debian packages a machine lacks, and an interpreter; sourced, never run.
+# What quickstart, test and the measuring scripts share: the Debian packages that a machine lacks, an interpreter, and
+# Python's packages; sourced, never run.
 
 missing=()
 
@@ -48,4 +49,16 @@ install_missing() {
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" > /dev/null
     missing=()
     hash -r
+}
+
+# python_group GROUP MODULE...: installs a dependency group into .venv unless its modules are there.
+python_group() {
+    local group=$1
+    shift
+    .venv/bin/python -c "import $(IFS=,; echo "$*")" 2> /dev/null && return
+    if command -v uv > /dev/null; then
+        uv pip install --quiet --python .venv/bin/python --group "$group"
+    else
+        .venv/bin/python -m pip install --quiet --group "$group"
+    fi
 }

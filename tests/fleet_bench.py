@@ -9,19 +9,20 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from bench.procs import proportional_mib
 from fleet_network import Network
 from sshd import Client
 
@@ -69,15 +70,12 @@ def cpu_s() -> float:
 
 def masters_mib(sockets: Path) -> float:
     """Return the proportional memory of the ssh processes that hold our connections."""
-    total = 0
+    masters = []
     for process in Path("/proc").iterdir():
-        try:
+        with suppress(OSError):
             if process.name.isdigit() and os.fsencode(sockets) in (process / "cmdline").read_bytes():
-                found = re.search(r"^Pss: +(\d+)", (process / "smaps_rollup").read_text(), re.MULTILINE)
-                total += int(found[1]) if found else 0
-        except OSError:
-            continue
-    return total / 1024
+                masters.append(int(process.name))
+    return proportional_mib(masters)
 
 
 def build(network: Network, hosts: int, results: int) -> None:

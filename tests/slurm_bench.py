@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import shutil
 import signal
 import subprocess
@@ -15,6 +14,7 @@ import threading
 import time
 from pathlib import Path
 
+from bench.machine import in_words
 from slurm_cluster import Cluster, wait_for
 
 from spool.workspace import create
@@ -111,7 +111,7 @@ def measure(folder: Path, cluster: Cluster, tasks: int, *, run: bool) -> dict[st
         "calls": calls(folder),
         "agent_resident_mib": round(watch.most_kib / 1024, 1),
         "most_processes_below_the_agent": watch.most_children,
-        "machine": f"{os.cpu_count()} cores, {platform.platform()}, Python {platform.python_version()}",
+        "machine": in_words(),
         "load": [round(load, 1) for load in os.getloadavg()],
     }
 
