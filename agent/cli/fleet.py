@@ -17,6 +17,7 @@ COMMANDS: Final = {
     "check": ("agent.cli.fleet_status", "Reach hosts now, and say what is there."),
     "logs": ("agent.cli.fleet_logs", "Print the logs of all hosts, merged by time."),
     "reassign": ("agent.cli.fleet_reassign", "Give tasks to another host."),
+    "forget": ("agent.cli.fleet_forget", "End tasks here of which no host knows."),
     "enrol": ("agent.cli.fleet_enrol", "On a host: keep results until a collector has them."),
 }
 """Name → module, in which the command has the name `NAME_command`, and its first sentence."""

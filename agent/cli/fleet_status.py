@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def status_command(place: Place, *, as_json: bool) -> None:
     """Show how every host was when the collector last looked. Exit 1 when one needs a person.
 
-    ON ITS WAY are tasks that the host does not have yet, UNKNOWN those that it may have. By hand:
-    `cat fleet/HOST/state.json`.
+    ON ITS WAY are tasks that the host does not have yet, UNKNOWN those that it may have, GONE those that it
+    had and shows no more. By hand: `cat fleet/HOST/state.json`.
 
     Examples:
       aispool fleet status
@@ -65,6 +65,7 @@ def collector_works(place: Place) -> bool:
 
 
 def _standing(mirror: Mirror) -> dict[str, Any]:
+    from agent.fleet.gone import gone  # noqa: PLC0415
     from agent.fleet.outbox import parcels  # noqa: PLC0415
     from agent.fleet.reasons import unreachable  # noqa: PLC0415
     from agent.fleet.state import HostState, read_state  # noqa: PLC0415
@@ -76,12 +77,21 @@ def _standing(mirror: Mirror) -> dict[str, Any]:
         state = None
     state = state or HostState(host=mirror.name, address="")
     sent = [parcel.note() for parcel in parcels(mirror.sent.tasks)]
+    lost_sight_of = gone(mirror)
     return {
         **state.model_dump(mode="json"),
         "on_its_way": sum(1 for _ in parcels(mirror.outbox.tasks)),
         "unknown": sum(1 for note in sent if note is not None and note.seen_at is None),
-        "trouble": unreachable(mirror) or state.error or None,
+        "unaccounted": lost_sight_of,
+        "trouble": unreachable(mirror) or state.error or _about(lost_sight_of),
     }
+
+
+def _about(gone: list[str]) -> str | None:
+    if not gone:
+        return None
+    more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
+    return f"{gone[0]}{more} gone from there: `aispool show --all {gone[0]}` says what to do"
 
 
 def _print(found: list[dict[str, Any]]) -> None:
@@ -92,10 +102,13 @@ def _print(found: list[dict[str, Any]]) -> None:
     def seen(text: str | None) -> str:
         return ago(datetime.fromisoformat(text)) if text else "never"
 
-    head = ("HOST", "SEEN", "WAITING", "RUNNING", "TO COLLECT", "ON ITS WAY", "UNKNOWN", "TROUBLE")
+    head = ("HOST", "SEEN", "WAITING", "RUNNING", "TO COLLECT", "ON ITS WAY", "UNKNOWN", "GONE", "TROUBLE")
     fields = ("waiting", "running", "uncollected", "on_its_way", "unknown")
     body = [
-        (one["host"], seen(one["last_seen_at"]), *(one[name] for name in fields), one["trouble"] or "-")
+        (
+            *(one["host"], seen(one["last_seen_at"]), *(one[name] for name in fields)),
+            *(len(one["unaccounted"]), one["trouble"] or "-"),
+        )
         for one in found
     ]
     for line in rows(head, body):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent import log
-from agent.fleet import depend, ending, reassign
+from agent.fleet import depend, ending, gone, reassign
 from agent.fleet.accept import refuse_accepted
 from agent.fleet.capacity import OnItsWay, capacity
+from agent.fleet.controls import order
 from agent.fleet.depend import Fail, Go, Wait
 from agent.fleet.layout import ANY
 from agent.fleet.outbox import HELD, MOVE, READY, transfer
@@ -71,6 +72,7 @@ class Deciding:
         self._problems = {name: unreachable(self._desks[name].mirror) for name in self.hosts}
         self._beats = {name: self._pulses.working(self._desks[name].mirror, now_s) for name in self.hosts}
         self._reassign()
+        self._forget()
         self._recall()
         blocked = self._release(now)
         self._refuse_cycles(blocked)
@@ -93,7 +95,16 @@ class Deciding:
         for name, desk in self._desks.items():
             for parcel in (*desk.outbox(), *desk.sent()):
                 if parcel.has(MOVE):
-                    reassign.go_on(desk, parcel, self._desks, self._problems.get(name))
+                    problem = self._problems.get(name) or gone.why_gone(desk.mirror, parcel.task_id)
+                    reassign.go_on(desk, parcel, self._desks, problem)
+
+    def _forget(self) -> None:
+        """End what people gave up on, where nobody knows what became of it."""
+        for name in self.hosts:
+            desk = self._desks[name]
+            for task_id in gone.forget(desk.mirror, self._problems.get(name)):
+                if not desk.controls.asks("cancel", task_id=task_id):
+                    order(desk.mirror, "cancel", task_id=task_id)
 
     def _recall(self) -> None:
         """Take back what was meant for a host that went dark before it was given anything."""
@@ -213,12 +224,17 @@ class Deciding:
         problem = self._problems.get(desk.mirror.name)
         for parcel in (*desk.outbox(), *desk.sent()):
             task_id = parcel.task_id
-            if parcel.is_sent and _is_seen(parcel.note()):
+            is_gone = parcel.is_sent and gone.is_gone(desk.mirror, task_id)
+            if parcel.is_sent and not is_gone and _is_seen(parcel.note()):
                 continue  # its host shows it
+            if is_gone and (desk.mirror.workspace.sessions / task_id).is_dir():
+                continue  # it is shown as the session that it was
             if parcel.has(HELD):
                 found[task_id] = Why(task_id, State.HELD, "on hold")
             elif task_id in blocked and not parcel.is_sent:
                 found[task_id] = Why(task_id, State.BLOCKED, blocked[task_id][3])
+            elif is_gone:
+                found[task_id] = Why(task_id, State.QUEUED, gone.words(desk.mirror, task_id))
             elif desk.is_a_host:
                 found[task_id] = on_its_way(parcel, problem)
             else:

@@ -1,4 +1,4 @@
-"""Tasks that end without ever being given to a host: cancelled, expired, or failed for what they depend on.
+"""Tasks that end here: cancelled, expired or failed before any host was given them, or given up for lost.
 
 Their result is made here, in the form in which hosts make theirs: the folder of the task on its way gets a
 result.json and is renamed to results/ID of the mirror. `retry` puts it back on its way. Killed anywhere, the
@@ -98,6 +98,11 @@ def reopen(mirror: Mirror, task_id: str) -> Parcel | None:
 
 def finish_reopening(parcel: Parcel) -> None:
     """Remove what makes it a task that is over; the request goes last."""
+    note = parcel.note()
+    if note is not None and (note.pushed_at or note.seen_at):
+        # a host that was given it before takes it for the same delivery, unless it is a new file
+        put(parcel.task, read_regular(parcel.task))
+        note.model_copy(update={"pushed_at": None, "seen_at": None}).write(parcel.folder / NOTE)
     for name in (RESULT, TASK, READY, HELD, MOVE, RETRY):
         remove(parcel.folder / name)
 

@@ -9,7 +9,7 @@ import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from agent.fleet import calls, controls, fetching, living, publish, rsync, standing
+from agent.fleet import calls, controls, fetching, gone, living, publish, rsync, standing
 from agent.fleet.refused import Refused
 from agent.fleet.rsync import NoFolderError, TransferError
 from agent.fleet.shown import names_in
@@ -97,6 +97,10 @@ def exchange(peer: Peer, sending: Sending | None) -> Round:
     if sending is not None:
         with peer.files:
             sending.settle(peer)
+    if now.enrolled:
+        with peer.files:
+            done.unaccounted = gone.look(peer.mirror)
+    if sending is not None:
         done.gave = sending.give(peer)
     _count(peer, done)
     return done
@@ -150,7 +154,3 @@ def _count(peer: Peer, done: Round) -> None:
     done.running = len(peer.shelf.live)
     told = peer.acknowledged
     done.uncollected = sum(is_task_id(name) and name not in told for name in names_in(there.uncollected))
-    shown = (name for name in names_in(peer.mirror.workspace.sessions) if is_task_id(name))
-    done.unaccounted = tuple(
-        name for name in shown if name not in peer.shelf.live and not (there.uncollected / name).exists()
-    )

@@ -35,7 +35,9 @@ _FILTERS: Final = (
     *("+ /configs/enrolled.json", "+ /configs/paused*", "- /configs/*"),
     *("- /tasks/.*", "- /tasks/held/.*", "+ /tasks/held/", "- /tasks/*/", "- /tasks/held/*/"),
     *("+ /tasks/*.json", "+ /tasks/*.why", "+ /tasks/held/*.json", "- /tasks/*", "- /tasks/held/*"),
-    *("+ /sessions/.agent-*/", "+ /sessions/.agent-*/agent.json", "- /sessions/.agent-*/*", "- /sessions/.*"),
+    # an agent's beat, and the names of what it has taken
+    *("+ /sessions/.agent-*/", "+ /sessions/.agent-*/agent.json", "- /sessions/.agent-*/.*"),
+    *("+ /sessions/.agent-*/*/", "- /sessions/.agent-*/**", "- /sessions/.*"),
     *("+ /sessions/*/", "+ /sessions/*/status.json", "+ /sessions/*/task.json", "- /sessions/*/*"),
     "- /sessions/*",
     *("- /results/.uncollected/.*", "- /results/.uncollected/*/"),

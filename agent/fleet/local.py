@@ -75,7 +75,14 @@ def _hold(desk: Desk, parcel: Parcel, *, to_hold: bool) -> None:
 def _do_to_ended(desk: Desk, control: Control) -> None:
     task_id = control.task_id or ""
     if control.do in {"retry", "resume-conversation"}:
-        reopen(desk.mirror, task_id)
+        for earlier in desk.controls.unsent():
+            if earlier.do == "cancel" and earlier.task_id == task_id:
+                desk.controls.drop(earlier)
+        if desk.controls.asks("cancel", task_id=task_id):
+            what = "its host has not said yet what became of it"
+            log.warning("control cannot be done", do=control.do, task_id=task_id, what=what)
+        else:
+            reopen(desk.mirror, task_id)
     else:
         log.warning("control cannot be done", do=control.do, task_id=task_id, what="it is over already")
     desk.controls.drop(control)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -26,6 +27,7 @@ from spool.task import Task, parse_task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
     from pathlib import Path
 
     from agent.fleet.layout import Mirror
@@ -49,7 +51,7 @@ class Note(Record):
     Args:
         dropped_for: the folder below fleet/ into which it was dropped: a host's name, or `any`.
         not_on: hosts that had it before.
-        pushed_at: when it was last given to the host, as far as we know.
+        pushed_at: when it was first given to the host, as far as we know.
         seen_at: when the host was first seen to have it.
     """
 
@@ -121,6 +123,13 @@ class Parcel:
     def note(self) -> Note | None:
         """Return what is noted of it; None when it was moved at this moment."""
         return Note.read(self.folder / NOTE)
+
+    def note_as_given(self, now: datetime) -> None:
+        """Note that its host was given it, when that is new; it may be elsewhere by now."""
+        with suppress(FileNotFoundError):
+            note = self.note()
+            if note is not None and note.pushed_at is None:
+                note.model_copy(update={"pushed_at": now}).write(self.folder / NOTE, durable=False)
 
     def content(self) -> bytes:
         """Return the bytes that the host is given."""

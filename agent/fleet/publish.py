@@ -89,7 +89,7 @@ def _show_sessions(mirror: Mirror, refused: Refused) -> dict[str, str]:
             _show_records(there / name, mirror.workspace.sessions / name, (STATUS, TASK))
     for name in names_in(mirror.workspace.sessions):
         if is_task_id(name) and name not in live and _is_over(mirror, name):
-            _throw_away(mirror, mirror.workspace.sessions / name)
+            throw_away(mirror, mirror.workspace.sessions / name)
     return live
 
 
@@ -192,7 +192,7 @@ def _show_rejected(mirror: Mirror, refused: Refused) -> None:
     known.keep_only(number for number in known.inodes if number in copied)
 
 
-def _throw_away(mirror: Mirror, folder: Path) -> None:
+def throw_away(mirror: Mirror, folder: Path) -> None:
     """Remove a folder of what people see, at once for whoever looks."""
     doomed = mirror.incoming / f".gone.{new_ulid()}"
     try:

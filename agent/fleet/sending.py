@@ -23,6 +23,7 @@ from agent.fleet.controls import read_retry
 from agent.fleet.deciding import Deciding
 from agent.fleet.desk import Desk
 from agent.fleet.ending import hide
+from agent.fleet.gone import is_gone
 from agent.fleet.layout import ANY
 from agent.fleet.outbox import HELD, MOVE, NOTE, READY, Parcel, discard, transfer, unsettled
 from agent.fleet.push import push
@@ -203,6 +204,8 @@ class Sending:
         with self._own:
             given = self._given.setdefault(desk.mirror.name, {})
             given.update(dict.fromkeys(due, self._looks.get(desk.mirror.name, 0)))
+            for parcel in tasks:
+                parcel.note_as_given(self._now())
             self._news = True
         log.info("given to host", host=desk.mirror.name, tasks=len(tasks), controls=len(names))
         return True
@@ -212,7 +215,8 @@ class Sending:
         name = desk.mirror.name
         looks, given = self._looks.get(name, 0), self._given.get(name, {})
         shown = Shown(desk.mirror)
-        tasks = [p.task_id for p in desk.sent() if not shown.is_seen(p) and not shown.is_in_inbox(p)]
+        unseen = (p for p in desk.sent() if not shown.is_seen(p) and not shown.is_in_inbox(p))
+        tasks = [parcel.task_id for parcel in unseen if not is_gone(desk.mirror, parcel.task_id)]
         controls = [f"{control.id}.json" for control in desk.controls.sent()]
         return [key for key in (*tasks, *controls) if key not in given or looks - given[key] >= LOOKS]
 
@@ -252,7 +256,10 @@ class Sending:
             discard(parcel)
             if refused is not None:
                 log.warning("task refused by its host", task_id=parcel.task_id, host=desk.mirror.name)
-        elif shown.has(parcel) and (note := parcel.note()) is not None and note.seen_at is None:
-            note.model_copy(update={"seen_at": self._now()}).write(parcel.folder / NOTE)
+        elif shown.has(parcel) and (note := parcel.note()) is not None:
+            if note.seen_at is None:
+                note.model_copy(update={"seen_at": self._now()}).write(parcel.folder / NOTE)
+                log.info("task arrived", task_id=parcel.task_id, host=desk.mirror.name)
+            elif not is_gone(desk.mirror, parcel.task_id):
+                return
             desk.hand_to_mirror(parcel)
-            log.info("task arrived", task_id=parcel.task_id, host=desk.mirror.name)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from agent.fleet.outbox import MAX_TASK_BYTES
+from agent.fleet.shown import names_in
 from spool.files import read_regular
-from spool.names import with_suffix_number
+from spool.names import TASK_SUFFIX, with_suffix_number
+from spool.workspace import AGENT_PREFIX
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,6 +40,22 @@ class Shown:
         """Tell whether the host has, or had, the task."""
         note = parcel.note()
         return (note is not None and note.seen_at is not None) or self.has(parcel)
+
+    def knows(self, task_id: str) -> bool:
+        """Tell whether the host shows anything of a task, or anything that may become of it."""
+        there, name = self._raw, f"{task_id}{TASK_SUFFIX}"
+        places = (
+            *(there / "tasks" / name, there / "tasks" / "held" / name, there / "inbox" / "tasks" / name),
+            *(there / "sessions" / task_id, there / "results" / ".uncollected" / task_id),
+        )
+        return task_id in self._claimed or any(os.path.lexists(place) for place in places)
+
+    @cached_property
+    def _claimed(self) -> set[str]:
+        """The tasks that agents have taken and not launched yet."""
+        sessions = self._raw / "sessions"
+        agents = [name for name in names_in(sessions) if name.startswith(AGENT_PREFIX)]
+        return {name for agent in agents for name in names_in(sessions / agent)}
 
     def is_in_inbox(self, parcel: Parcel) -> bool:
         """Tell whether it lies in the host's inbox, and waits for an agent."""

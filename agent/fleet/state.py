@@ -28,7 +28,7 @@ class HostState(Record):
         enrolled: its results are kept until we have them.
         waiting, running, uncollected: tasks that wait and that run there, results that we do not hold yet.
         refused: files of it that are not shown, and why; the first of `refused_count`.
-        unaccounted: sessions that it has no more and of which there is no result.
+        unaccounted: tasks that it had and shows no more; nobody knows what became of them.
     """
 
     schema_version: int = SCHEMA_VERSION

@@ -253,15 +253,23 @@ def test_what_an_exit_status_means(network: Network, filled: Remote, code: int, 
 
 
 def test_files_that_vanish_or_cannot_be_read_stop_nothing(network: Network, filled: Remote) -> None:
-    """Rsync's 23 and 24."""
+    """Rsync's 24 and 23: the round goes on; what its host could not read to the end is not taken."""
+    seen = network.mirror("a").workspace
     program = filled.bin / "rsync"
-    for code in (23, 24):
+    for code in (24, 23):
+        filled.wait(f"waits{code}")
         filled.run(f"t{code}")
         filled.finish(f"t{code}")
         program.write_text(f'#!/bin/sh\n/usr/bin/rsync "$@"\nexit {code}\n')
         program.chmod(0o700)
         assert network.round()
-        assert (network.mirror("a").workspace.results / f"t{code}" / "result.json").exists()
+        assert (seen.tasks / f"waits{code}.json").exists()
+    assert (seen.results / "t24/result.json").exists()
+    assert not (seen.results / "t23").exists()
+    assert "results/t23: not all of it can be read there" in network.state("a").refused[0]
+    program.unlink()
+    assert network.round()
+    assert (seen.results / "t23/result.json").exists()
 
 
 def test_an_unknown_key_is_refused_unless_a_person_says_otherwise(network: Network) -> None:
