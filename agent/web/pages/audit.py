@@ -17,6 +17,7 @@ from agent.web.pages import frame
 from agent.web.pages.collaborative import words
 from agent.web.pages.frame import text
 from agent.web.pages.parts.acting import attempt
+from agent.web.pages.parts.moment import moment
 from agent.web.pages.parts.sections import Section
 from spool.records import iso
 
@@ -36,7 +37,6 @@ def register(context: Context) -> None:
     @frame.route("/audit")
     async def log(request: Request, task: str = "") -> None:
         with frame.shown(context, request, "Audit") as page:
-            words.style()
             with ui.element("div").classes("head"):
                 text("h1", "Audit")
             Chain(context, page).draw()
@@ -241,15 +241,13 @@ def _entry(entry: Mapping[str, Any]) -> None:
     with words.marked(ui.element("tr"), data_n=entry["n"]):
         text("th", entry["n"], "number").props('scope="row"')
         with ui.element("td"):
-            words.moment(entry["at"])
+            moment(entry["at"])
         with ui.element("td"):
             words.chip(one_line(entry["event"]))
         text("td", one_line(entry["who"]))
         with ui.element("td"):
             if entry["task_id"]:
-                words.marked(
-                    text("a", one_line(entry["task_id"]), "mono small"), href=f"/tasks/{entry['task_id']}"
-                )
+                words.task_link(entry["task_id"])
         with ui.element("td"):
             _details(entry)
 

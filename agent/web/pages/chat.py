@@ -39,7 +39,6 @@ def register(context: Context) -> None:
     @frame.route("/chat")
     async def chat(request: Request) -> None:
         with frame.shown(context, request, "Chat") as page:
-            words.style()
             with ui.element("div").classes("head"):
                 text("h1", "Chat")
             text(
@@ -186,4 +185,4 @@ def _standing(found: Mapping[str, Any]) -> None:
     if found["summary"] is not None:
         prose(found["summary"])
     link = text("a", "Follow it" if found["summary"] is None else "The whole run")
-    words.marked(link, href=f"/collab/{found['task_id']}")
+    words.marked(link, href=words.run_address(found["task_id"]))

@@ -153,6 +153,7 @@ def _head() -> None:
     stamp = int(max(file.stat().st_mtime for file in STATIC.iterdir()))
     ui.add_head_html(
         f'<link rel="stylesheet" href="{ASSETS}/aispool.css?{stamp}">'
+        f'<link rel="stylesheet" href="{ASSETS}/collab.css?{stamp}">'
         f'<script src="{ASSETS}/aispool.js?{stamp}" defer></script>'
     )
 

@@ -13,12 +13,12 @@ from nicegui import ui
 from agent.collab.commands import sha256_of
 from agent.sanitize import one_line, plain
 from agent.service import collab
-from agent.web.pages.collaborative.words import DECISIONS, chip, marked
+from agent.web.pages.collaborative.words import DECISIONS, chip, marked, task_link
 from agent.web.pages.frame import text
 from agent.web.pages.parts.acting import attempt
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from agent.web.context import Context, Identity
 
@@ -53,7 +53,8 @@ class Commands:
         kind, word = DECISIONS[row["decision"]]
         with ui.element("div").classes("line-of"):
             text("h3", f"{row['number']}. {one_line(row['purpose']) or 'Command'}").classes("grow")
-            chip(word, f"plain {kind}")
+            if not row["outcome"]:
+                chip(word, f"plain {kind}")
             _standing(row)
         text("p", f"proposed by the {one_line(row['role'])}", "muted small")
         if row["vetoed"] is not None:
@@ -63,7 +64,7 @@ class Commands:
             text("p", plain(reason), "small reason")
         _around(row)
         if row["outcome"]:
-            _outcome(row["outcome"])
+            _outcome(row["outcome"], row["reasons"])
         if row["waits"]:
             self._buttons(row)
 
@@ -191,13 +192,13 @@ def _around(row: Mapping[str, Any]) -> None:
                     text("dd", collab.exact(command), "mono")
 
 
-def _outcome(outcome: Mapping[str, Any]) -> None:
+def _outcome(outcome: Mapping[str, Any], reasons: Sequence[str]) -> None:
     by = f" (word of {one_line(outcome['by'])})" if outcome["by"] else ""
-    text("p", f"{plain(outcome['reason'])}{by}", "small")
+    if outcome["reason"] not in {"; ".join(reasons), ""}:
+        text("p", f"{plain(outcome['reason'])}{by}", "small")
     for ran in outcome["ran"]:
         with ui.element("div").classes("line-of small"):
             text("span", ran["what"].replace("_", " "), "muted")
             text("span", one_line(f"{ran['state']}: {ran['reason']}"))
             if ran["task_id"]:
-                link = text("a", ran["task_id"], "mono")
-                marked(link, href=f"/tasks/{ran['task_id']}")
+                task_link(ran["task_id"])

@@ -16,6 +16,7 @@ from agent.web.pages.collaborative import words
 from agent.web.pages.frame import text
 from agent.web.pages.parts.acting import attempt
 from agent.web.pages.parts.asked import why
+from agent.web.pages.parts.moment import moment
 from agent.web.pages.parts.sections import Section
 
 if TYPE_CHECKING:
@@ -33,10 +34,9 @@ def register(context: Context) -> None:
 
     @frame.route("/collab")
     async def asking(request: Request) -> None:
-        with frame.shown(context, request, "Collaborative") as page:
-            words.style()
+        with frame.shown(context, request, "🤝 Collaborative") as page:
             with ui.element("div").classes("head"):
-                text("h1", "🤝 Collaborative")
+                words.title("Collaborative")
             if page.identity.may("submit"):
                 Form(context, page).draw()
             else:
@@ -61,7 +61,7 @@ class Form:
             self.question = ui.textarea("Your question").props("outlined autogrow rows=2").classes("wide")
             self.question.on("keydown.ctrl.enter", self._run)
             with ui.element("div").classes("line-of choices"):
-                kinds = {BY_WORDS: "Kind: by its words", **{name: words.KINDS[name] for name in collab.TYPES}}
+                kinds = {BY_WORDS: "by its words", **{name: words.KINDS[name] for name in collab.TYPES}}
                 self.kind = _choice("Kind", kinds, BY_WORDS)
                 self.domain = _choice("Field", {"": "by its kind", **self._domains()}, "")
                 hosts = collab.hosts(self.context.desk.workspace)
@@ -105,7 +105,7 @@ class Form:
             return
         for warning in dropped.warnings:
             ui.notify(one_line(warning), type="warning", multi_line=True)
-        ui.navigate.to(f"/collab/{dropped.task_id}")
+        ui.navigate.to(words.run_address(str(dropped.task_id)))
 
     async def _explain(self) -> None:
         question = str(self.question.value or "").strip()
@@ -133,8 +133,10 @@ def _cast(found: Mapping[str, Any]) -> None:
         for role in found["roles"]:
             text("dt", role["role"])
             with ui.element("dd"):
-                for line in (*role["providers"], *(f"else {each}" for each in role["fallback"])):
+                for line in role["providers"]:
                     text("div", one_line(line))
+                for line in role["fallback"]:
+                    text("div", f"else {one_line(line)}", "muted")
     why(found)
 
 
@@ -211,9 +213,8 @@ def _row(row: Mapping[str, Any]) -> None:
     question = row["question"] or {}
     with words.marked(ui.element("tr"), data_task=row["task_id"]):
         with ui.element("th").props('scope="row"'):
-            where = f"?host={row['host']}" if row["host"] else ""
             link = text("a", one_line(words.question_of(row)), "run-link")
-            words.marked(link, href=f"/collab/{row['task_id']}{where}")
+            words.marked(link, href=words.run_address(row["task_id"], row["host"]))
             kind = words.KINDS.get(question.get("type", ""), "")
             about = " · ".join(filter(None, (kind, question.get("host") or "", row["host"] or "")))
             text("div", one_line(about), "muted small")
@@ -234,4 +235,5 @@ def _row(row: Mapping[str, Any]) -> None:
             label = row["label"]
             text("span", words.NOTHING if label is None else "right" if label["good"] else "wrong")
         with ui.element("td"):
-            words.moment(row["changed_at"])
+            if row["changed_at"]:
+                moment(row["changed_at"])

@@ -16,6 +16,7 @@ from agent.web.pages.collaborative import cards, outcome, scores, words
 from agent.web.pages.collaborative.commands import Commands
 from agent.web.pages.frame import text
 from agent.web.pages.parts.acting import act
+from agent.web.pages.parts.moment import moment
 from agent.web.pages.parts.sections import Section, Sections
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ def register(context: Context) -> None:
     @frame.route("/collab/{task_id}")
     async def one(request: Request, task_id: str, host: str | None = None) -> None:
         with frame.shown(context, request, one_line(task_id)) as page:
-            words.style()
             try:
                 first = await run.io_bound(collab.run, context.desk, task_id, host)
             except ServiceError as error:
@@ -88,6 +88,7 @@ class RunPage:
         head = Section(self._head)
         phases = Section(_phases)
         with ui.element("section").classes("wide").props('aria-label="Roles"'):
+            text("h2", "Roles", "hidden-text")
             role_cards = Sections(cards.draw, "panel role-card", "role-cards")
         with ui.element("div").classes("columns run-columns"):
             with ui.element("div").classes("stack"):
@@ -96,15 +97,15 @@ class RunPage:
                 with _panel("Commands"):
                     trouble = Section(_trouble)
                     commands = Sections(self._commands.draw, "command-card", "stack")
-                with _panel("Report"):
-                    report = Section(outcome.draw_report)
-            with ui.element("div").classes("stack"):
+            with ui.element("div").classes("stack stays"):
                 with _panel("How far to trust it"):
                     figures = Section(scores.draw_scores)
                 with _panel("Who differs"):
                     dissent = Section(scores.draw_dissent)
                 with ui.element("section").classes("panel").props('aria-label="Was it right?"'):
                     label = Section(self._ending.draw_label)
+        with _panel("Report"):
+            report = Section(outcome.draw_report)
         self._sights = Sights(
             head, phases, role_cards, figures, matrix, dissent, trouble, commands, report, label
         )
@@ -138,8 +139,11 @@ class RunPage:
 
     def _show(self, found: Mapping[str, Any], report: str | None) -> None:
         sights = self._sights
-        names = ("task_id", "state", "reason", "question", "asked", "folder", "report")
-        sights.head.show({name: found[name] if name != "report" else report is not None for name in names})
+        names = ("task_id", "state", "reason", "question", "asked", "folder")
+        waits = sum(row["waits"] for row in found["rated"])
+        sights.head.show(
+            {**{name: found[name] for name in names}, "report": report is not None, "waits": waits}
+        )
         sights.phases.show({"progress": found["progress"], "state": found["state"], "cards": found["cards"]})
         sights.cards.show({card["role"]: card for card in found["cards"]})
         sights.scores.show(found["scores"])
@@ -156,7 +160,7 @@ class RunPage:
         question = found["question"] or {}
         with ui.element("div").classes("head"):
             with ui.element("div").classes("grow"):
-                text("h1", f"🤝 {plain(words.question_of(found))}")
+                words.title(plain(words.question_of(found)))
                 with ui.element("div").classes("line-of about"):
                     words.marked(
                         words.chip(found["state"].replace("_", " "), f"s-{found['state']}"),
@@ -171,17 +175,16 @@ class RunPage:
                         words.chip(f"handed over by the rule {one_line(question['rule'])}")
                     if question:
                         text("span", f"asked by {one_line(question['asked_by'])}", "muted small")
-                        words.moment(question["asked_at"]).classes("muted small")
-                    task = text("a", found["task_id"], "mono small")
-                    where = f"?host={self.host}" if self.host else ""
-                    words.marked(
-                        task, href=f"/tasks/{found['task_id']}{where}", aria_label=f"Task {found['task_id']}"
-                    )
+                        moment(question["asked_at"]).classes("small")
+                    words.task_link(found["task_id"], self.host)
             with ui.element("div").classes("line-of buttons"):
                 self._buttons(found)
-        if found["state"] not in {"running", "succeeded"}:
+        if found["waits"]:
+            many = f"{found['waits']} commands wait" if found["waits"] > 1 else "A command waits"
+            text("p", f"{many} for a person: see Commands below.", "notice")
+        elif found["state"] not in {"running", "succeeded"}:
             bad = "bad" if found["state"] in {"failed", "lost", "timed_out"} else "calm"
-            text("p", plain(found["asked"] or found["reason"]), f"notice {bad if not found['asked'] else ''}")
+            text("p", plain(found["asked"] or found["reason"]), f"notice {bad}")
 
     def _buttons(self, found: Mapping[str, Any]) -> None:
         key = f"{self.host or ''}/{self.task_id}"

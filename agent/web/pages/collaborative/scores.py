@@ -72,6 +72,8 @@ def _confidence(scores: Mapping[str, Any]) -> None:
                 "until then it is a score, not a probability.",
                 "muted small",
             )
+        if (scores["factors"] or {}).get("safety") == 0:
+            text("p", "0: a command was denied, which shuts the safety gate.", "small")
         _factors(scores)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 from nicegui import ui
 
-from agent.web.pages.frame import ASSETS, STATIC, text
+from agent.sanitize import one_line
+from agent.web.pages.frame import text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,10 +44,11 @@ DECISIONS: Final = {
 }
 
 
-def style() -> None:
-    """Load the style sheet of these pages, once a page."""
-    stamp = int((STATIC / "collab.css").stat().st_mtime)
-    ui.add_head_html(f'<link rel="stylesheet" href="{ASSETS}/collab.css?{stamp}">')
+def title(content: str) -> None:
+    """Draw the title of a page of the pipeline, with its mark."""
+    with ui.element("div").classes("titled"):
+        ui.icon("handshake").props("aria-hidden=true")
+        text("h1", content)
 
 
 def chip(content: object, classes: str = "plain") -> TextElement:
@@ -79,11 +82,18 @@ def took(seconds: float | None) -> str:
     return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
 
 
-def moment(iso: str | None) -> TextElement:
-    """Draw a time that the browser shows in its own zone."""
-    shown = text("time", (iso or "")[:16].replace("T", " "))
-    marked(shown, datetime=iso or "", data_ago="")
-    return shown
+def task_link(task_id: str, host: str | None = None) -> TextElement:
+    """Draw a link to the page of a task."""
+    link = text("a", one_line(task_id), "mono small")
+    where = f"?host={quote(host)}" if host else ""
+    marked(link, href=f"/task/{quote(task_id, safe='')}{where}", aria_label=f"Task {one_line(task_id)}")
+    return link
+
+
+def run_address(task_id: str, host: str | None = None) -> str:
+    """Return the address of the page of a run."""
+    where = f"?host={quote(host)}" if host else ""
+    return f"/collab/{quote(task_id, safe='')}{where}"
 
 
 def question_of(run: Mapping[str, Any]) -> str:

@@ -53,7 +53,6 @@ def register(context: Context) -> None:
     @frame.route("/metrics")
     async def figures(request: Request, span: str = FIRST) -> None:
         with frame.shown(context, request, "Metrics") as page:
-            words.style()
             shown = Figures(context, page)
             shown.draw(span if span in SPANS else FIRST)
             await shown.refresh()
@@ -75,16 +74,12 @@ class Figures:
             self.span = ui.select(names, label="Span", value=span, on_change=self.refresh)
             self.span.props("outlined dense options-dense").classes("choice")
         self.total = Section(_total)
-        self.plots = [
-            (plot, Section(partial(plots.draw, plot), "panel plot-panel")) for plot in self._grid(plots.PLOTS)
-        ]
-        self.curve = Section(calibration.draw, "panel plot-panel")
-        self.curve.element.move(self._box)
+        with ui.element("div").classes("plots"):
+            self.plots = [
+                (plot, Section(partial(plots.draw, plot), "panel plot-panel")) for plot in plots.PLOTS
+            ]
+            self.curve = Section(calibration.draw, "panel plot-panel")
         self.damaged = Section(_damaged)
-
-    def _grid(self, each: tuple[plots.Plot, ...]) -> tuple[plots.Plot, ...]:
-        self._box = ui.element("div").classes("plots")
-        return each
 
     async def refresh(self) -> None:
         """Draw the figures as they are now; a whole minute has the same, so that plots stand still."""

@@ -21,7 +21,16 @@ Bucket = dict[str, Any]
 
 COLOURS: Final = ("#3d7dea", "#d9822b", "#2f9e6b", "#a45dd1", "#d2514a", "#1f9db3", "#b08a1e", "#7a8694")
 """Each at least 3 to 1 against the light and the dark ground."""
-SYMBOLS: Final = ("circle", "rect", "triangle", "diamond", "pin", "arrow", "roundRect", "none")
+SYMBOLS: Final = (
+    "circle",
+    "rect",
+    "triangle",
+    "diamond",
+    "roundRect",
+    "emptyCircle",
+    "emptyRect",
+    "emptyDiamond",
+)
 """So that series differ by more than their colour."""
 GREY: Final = "#8592a1"
 
@@ -120,19 +129,25 @@ def draw(plot: Plot, found: Mapping[str, Any]) -> None:
     """Draw a plot, and its table."""
     text("h2", plot.title)
     text("p", plot.about, "muted small")
-    series = {name: values for name, values in found["series"].items() if any(v for v in values)}
+    lines = plot.kind == "line"
+    series = {
+        name: values
+        for name, values in found["series"].items()
+        if any(value is not None and (lines or value) for value in values)
+    }
     if not series:
         text("p", "Nothing in this span.", "empty")
         return
     names = [_name(begin, found["bucket"]) for begin in found["begins"]]
-    chart = ui.echart(_options(plot, names, series), renderer="svg").classes("plot")
+    short = [name.rpartition(" ")[0] if found["bucket"] == "day" else name for name in names]
+    chart = ui.echart(_options(plot, short, series), renderer="svg").classes("plot")
     marked(chart, role="img", aria_label=f"{plot.title}: a plot; the table below holds its figures")
     with ui.element("details").classes("more"):
         text("summary", "As a table")
         rows = [
             (name, *(_figure(values[number], plot) for values in series.values()))
             for number, name in enumerate(names)
-            if any(values[number] is not None and values[number] != 0 for values in series.values())
+            if any(values[number] is not None and (lines or values[number]) for values in series.values())
         ]
         head = "Hour" if found["bucket"] == "hour" else "Day"
         unit = f" ({plot.unit})" if plot.unit else ""
