@@ -32,10 +32,10 @@ def clean_command(place: Place, *, rejected_days: float | None, as_json: bool) -
       aispool clean
       aispool clean --rejected 30
     """
-    from agent.cli.leftovers import remove_rejected, remove_temporary  # noqa: PLC0415
     from agent.host.retention import prune_now  # noqa: PLC0415 - `--help` needs none of it
     from agent.inspect.documents import document  # noqa: PLC0415
     from agent.sanitize import one_line  # noqa: PLC0415
+    from agent.service.leftovers import remove_rejected, remove_temporary  # noqa: PLC0415
     from spool.records import utc_now  # noqa: PLC0415
 
     pruned = asdict(prune_now(place.workspace, place.config, utc_now()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -33,7 +33,7 @@ def tools_command(ctx: click.Context, *, ask: bool, as_json: bool) -> None:
     """
     from agent.cli.unread import usable_config  # noqa: PLC0415
     from agent.inspect.documents import document  # noqa: PLC0415 - `--help` needs none of it
-    from agent.inspect.tools import look  # noqa: PLC0415
+    from agent.inspect.tools import document_of, look  # noqa: PLC0415
 
     if ctx.invoked_subcommand is not None:
         return
@@ -42,7 +42,7 @@ def tools_command(ctx: click.Context, *, ask: bool, as_json: bool) -> None:
     found = look(place.workspace, [registry.tools[name] for name in registry.names()], ask=ask)
     if as_json:
         slots = registry.slots(usable_config(place, "its slots are left out"))
-        documents = [_document(one, slots.get(one.tool.name)) for one in found]
+        documents = [document_of(one, slots.get(one.tool.name)) for one in found]
         print_json(document(place.workspace, tools=documents))
         return
     _print(found)
@@ -62,7 +62,7 @@ def show_tool(place: Place, *, name: str, as_json: bool) -> None:
     from agent.cli.tool_lines import lines  # noqa: PLC0415 - `--help` needs none of it
     from agent.cli.unread import usable_config  # noqa: PLC0415
     from agent.inspect.documents import document  # noqa: PLC0415
-    from agent.inspect.tools import look, origins  # noqa: PLC0415
+    from agent.inspect.tools import document_of, look, origins  # noqa: PLC0415
 
     registry = _registry(place)
     tool = _tool(registry, name)
@@ -70,7 +70,7 @@ def show_tool(place: Place, *, name: str, as_json: bool) -> None:
     defined = origins(place.workspace, tool)
     if as_json:
         slots = registry.slots(usable_config(place, "its slots are left out")).get(name)
-        print_json(document(place.workspace, **_document(found, slots), defined_in=defined))
+        print_json(document(place.workspace, **document_of(found, slots), defined_in=defined))
         return
     for line in lines(found, defined):
         click.echo(line)
@@ -132,26 +132,6 @@ def _complete(ctx: click.Context, begun: str) -> list[str]:
     except (OSError, ConfigError, WorkspaceError):
         return []  # a shell asks while a person types
     return [name for name in names if name.startswith(begun)]
-
-
-def _document(found: Found, slots: int | None) -> dict[str, Any]:
-    tool, probe = found.tool, found.probe
-    return {
-        "name": tool.name,
-        "about": tool.about,
-        "ready": found.ready,
-        "executable": probe.executable,
-        "found_by": probe.source,
-        "version": found.version,
-        "virtual_env": probe.virtual_env,
-        "env_file": probe.env_file,
-        "env_file_state": probe.env_file_state,
-        "logins": list(found.logins),
-        "slots": slots,
-        "problems": [{"what": p.what, "remedy": p.remedy} for p in found.problems],
-        "commands": sorted(tool.commands),
-        "definition": tool.model_dump(mode="json"),
-    }
 
 
 def _print(tools: list[Found]) -> None:

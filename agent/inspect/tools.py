@@ -84,3 +84,24 @@ def origins(workspace: Workspace, tool: ToolDefinition) -> dict[str, Any]:
     configs = workspace.configs
     commands = {name: where.of_command(configs, tool.name, name) for name in sorted(tool.commands)}
     return {"tool": where.of_tool(configs, tool.name), "commands": commands}
+
+
+def document_of(found: Found, slots: int | None) -> dict[str, Any]:
+    """Return a tool as JSON has it; `slots`: how many of it run at once at most."""
+    tool, probe = found.tool, found.probe
+    return {
+        "name": tool.name,
+        "about": tool.about,
+        "ready": found.ready,
+        "executable": probe.executable,
+        "found_by": probe.source,
+        "version": found.version,
+        "virtual_env": probe.virtual_env,
+        "env_file": probe.env_file,
+        "env_file_state": probe.env_file_state,
+        "logins": list(found.logins),
+        "slots": slots,
+        "problems": [{"what": p.what, "remedy": p.remedy} for p in found.problems],
+        "commands": sorted(tool.commands),
+        "definition": tool.model_dump(mode="json"),
+    }

@@ -272,7 +272,7 @@ def test_clean(aispool: Run, workspace: Workspace) -> None:
 
 def test_old_leftovers(workspace: Workspace) -> None:
     """A day after the last change of anything inside."""
-    from agent.cli.leftovers import remove_temporary  # noqa: PLC0415
+    from agent.service.leftovers import remove_temporary  # noqa: PLC0415
 
     (workspace.tasks / ".upload.json.aB3").write_text("{")
     (workspace.tasks / ".01ABC.files").mkdir()
