@@ -95,6 +95,25 @@ def make_folder(folder: Path, *, inside: Path | None = None) -> None:
     fsync_folder(folder.parent)
 
 
+def make_folders(*folders: Path) -> None:
+    """Make private folders durable together, each after its parent; existing ones are left as they are.
+
+    Raises:
+        FileNotFoundError: a parent is gone that does not stand before its folder.
+    """
+    changed: dict[Path, None] = {}
+    for folder in folders:
+        try:
+            folder.mkdir(mode=FOLDER_MODE)
+        except FileExistsError:
+            if not folder.is_dir():
+                raise
+        else:
+            changed[folder.parent] = None
+    for parent in changed:
+        fsync_folder(parent)
+
+
 def write_all(descriptor: int, content: bytes) -> None:
     """Write every byte: write(2) may take fewer."""
     view = memoryview(content)

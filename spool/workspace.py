@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from spool.files import make_folder, put_new, read_regular
@@ -18,83 +19,83 @@ class WorkspaceError(Exception):
     """The folder is not a workspace that this version can use; the message says what to do."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Workspace:
-    """Names of the folders below one workspace; `root` is absolute."""
+    """Names of the folders below one workspace; `root` is absolute. Each is put together once."""
 
     root: Path
 
-    @property
+    @cached_property
     def tasks(self) -> Path:
         """The drop folder."""
         return self.root / "tasks"
 
-    @property
+    @cached_property
     def held(self) -> Path:
         """Tasks on hold."""
         return self.root / "tasks" / "held"
 
-    @property
+    @cached_property
     def sessions(self) -> Path:
         """Claimed tasks, until they are over."""
         return self.root / "sessions"
 
-    @property
+    @cached_property
     def results(self) -> Path:
         """Tasks that are over."""
         return self.root / "results"
 
-    @property
+    @cached_property
     def tombstones(self) -> Path:
         """What is left of pruned results: one small file an id."""
         return self.root / "results" / ".tombstones"
 
-    @property
+    @cached_property
     def rejected(self) -> Path:
         """What could not be accepted, and why."""
         return self.root / "rejected"
 
-    @property
+    @cached_property
     def logs(self) -> Path:
         """Logs of tools and of the agent."""
         return self.root / "logs"
 
-    @property
+    @cached_property
     def configs(self) -> Path:
         """What people set: agent.toml, tools.toml, pauses, hooks."""
         return self.root / "configs"
 
-    @property
+    @cached_property
     def scripts(self) -> Path:
         """The shell side."""
         return self.root / "scripts"
 
-    @property
+    @cached_property
     def inbox_tasks(self) -> Path:
         """Tasks that a collector sends: ID.json, and ID.files/ before it."""
         return self.root / "inbox" / "tasks"
 
-    @property
+    @cached_property
     def inbox_control(self) -> Path:
         """What a collector asks for: ULID.json."""
         return self.root / "inbox" / "control"
 
-    @property
+    @cached_property
     def delivered(self) -> Path:
         """What came through the inbox, so that a repeated delivery is known for one."""
         return self.root / "inbox" / ".done"
 
-    @property
+    @cached_property
     def enrolment(self) -> Path:
         """Says which collector holds copies of this workspace's results."""
         return self.configs / "enrolled.json"
 
-    @property
+    @cached_property
     def uncollected(self) -> Path:
         """One small file for each result that the collector has not acknowledged yet."""
         return self.root / "results" / ".uncollected"
 
-    @property
+    @cached_property
     def version_file(self) -> Path:
         """Holds the protocol's version."""
         return self.root / "VERSION"

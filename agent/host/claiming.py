@@ -133,7 +133,7 @@ def accepted(site: Site, mine: Claim, dropped: Dropped | None = None) -> Accepte
     bring_files(site.workspace, mine, site.workspace.tasks / source.name)
     validated = _validate(site, mine, source, dropped)
     if isinstance(validated, AcceptedTask):
-        put(mine.folder / TASK, validated.model_dump_json(indent=2).encode() + b"\n")
+        put(mine.folder / TASK, validated.model_dump_json(indent=2).encode() + b"\n", durable=False)
         return validated
     if isinstance(validated, Refusal):
         refuse(site, mine, validated)

@@ -23,7 +23,7 @@ from agent.launchers import LaunchError, NeverStartsError, SessionExists, Start
 from agent.tools.batches import put_away, write_calls
 from spool.attempt import attempt_of, attempts_of
 from spool.claim import FILES, TASK
-from spool.files import make_folder, move, put, put_new, read_regular
+from spool.files import make_folder, make_folders, move, put, put_new, read_regular
 from spool.known import state_on_disk
 from spool.records import Intent, Result, State
 from spool.refusal import Refusal
@@ -78,8 +78,8 @@ def prepare(site: Site, session: Session) -> Refusal | Busy | None:
     )
     if isinstance(invocation, Refusal):
         return invocation
-    for name in ("artifacts", "answer"):
-        make_folder(folder / name, inside=folder)
+    ours = (folder / "artifacts", folder / "answer", attempt.folder.parent, attempt.folder)
+    make_folders(*ours)
     refusal = put_in_place(folder, attempt, invocation)
     if refusal is not None:
         return refusal
@@ -135,13 +135,12 @@ def put_in_place(folder: Path, attempt: Attempt, invocation: Invocation) -> Refu
 
     Args:
         folder: the session's.
-        attempt: the one that is prepared.
+        attempt: the one that is prepared; its folder is there.
         invocation: what it is to be.
 
     Raises:
         OSError: the disk; calling again goes on.
     """
-    make_folder(attempt.folder, inside=folder)
     if invocation.worktree is not None:
         refusal = prepare_worktree(folder, invocation.worktree)
         if refusal is not None:

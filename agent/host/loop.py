@@ -190,13 +190,16 @@ class Loop:
         return max(min(waits), 0.0)
 
     def _wait(self, patience_s: float) -> None:
-        """Wait for the first hint, then take all that are there."""
+        """Wait for the first hint, then take all that are there, each once: one change is told of often."""
+        there: dict[Hint | Wish, None] = {}
         try:
-            self._take(self._hints.get(timeout=patience_s) if patience_s > 0 else self._hints.get_nowait())
+            there[self._hints.get(timeout=patience_s) if patience_s > 0 else self._hints.get_nowait()] = None
             for _ in range(MOST_HINTS):
-                self._take(self._hints.get_nowait())
+                there[self._hints.get_nowait()] = None
         except queue.Empty:
-            return
+            pass
+        for item in there:
+            self._take(item)
 
     def _take(self, item: Hint | Wish) -> None:
         if item == "stop":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class TemplateError(ValueError):
     """The template is not one; the message says what to write."""
 
 
+@lru_cache(maxsize=4096)
 def parse(template: str) -> tuple[str | Variable, ...]:
     """Split a template into its text and its variables.
 
