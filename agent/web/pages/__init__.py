@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from agent.web.context import Context
 
-PAGES: Final[tuple[str, ...]] = ("collaborative", "chat", "metrics", "audit")
+PAGES: Final[tuple[str, ...]] = ("fleet", "tasks", "task", "collaborative", "chat", "metrics", "audit")
 """Modules of this package, in the order of the rail."""
 
 

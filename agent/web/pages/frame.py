@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from fastapi.responses import RedirectResponse
 from nicegui import app, background_tasks, run, ui
 from nicegui.elements.mixins.text_element import TextElement
 
@@ -145,8 +146,12 @@ def shown(context: Context, request: Request, title: str, here: str | None = Non
 
 
 def serve_static() -> None:
-    """Serve the style sheet and the script of the frame."""
+    """Serve the style sheet and the script of the frame, and the way in."""
     app.add_static_files(ASSETS, STATIC)
+
+    @app.get("/", include_in_schema=False)
+    def home() -> RedirectResponse:
+        return RedirectResponse("/tasks")
 
 
 def _head() -> None:
@@ -206,9 +211,19 @@ def _foot(page: Shown) -> None:
         theme = ui.button(icon="contrast", color=None).props('flat dense round aria-label="Light or dark"')
         theme.on("click", js_handler="() => aispool.nextTheme()")
         keys = _keys_dialog()
+        _log_out(page.identity)
         ui.button(icon="keyboard", color=None, on_click=keys.open).classes("keys-button").props(
             'flat dense round aria-label="Keys" data-keys'
         )
+
+
+def _log_out(identity: Identity) -> None:
+    if identity.csrf is None:
+        return  # a bearer token has no session to end
+    with ui.element("form").props('method=post action="/logout"').style("display: contents"):
+        hidden = ui.element("input").props("type=hidden name=csrf")
+        hidden.props["value"] = identity.csrf
+        ui.button(icon="logout", color=None).props('type=submit flat dense round aria-label="Log out"')
 
 
 def _keys_dialog() -> ui.dialog:

@@ -115,7 +115,8 @@ class SubmitDialog:
     async def _check(self) -> None:
         self._verdict.clear()
         for name, content in self._contents():
-            problem, warnings = None, ()
+            problem: ServiceError | None = None
+            warnings: tuple[str, ...] = ()
             try:
                 self._identity.require("submit")
                 checked = await run.io_bound(actions.check, self._context.desk, content)

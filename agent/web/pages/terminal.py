@@ -1,0 +1,194 @@
+"""The terminal of a running task: its session's own attach command, on a terminal here, drawn in the browser.
+
+To look takes `read`: tmux is told that this client only looks (`attach-session -r`), and no key typed
+goes anywhere. To type takes `operate`, is asked for with a button, and stands in the audit log. On another
+host the command runs through ssh, as `aispool attach` runs it.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from nicegui import ui
+
+from agent import audit
+from agent.fleet import ssh
+from agent.launchers.base import LaunchError
+from agent.launchers.calls import ask, environment
+from agent.sanitize import one_line
+from agent.service.errors import ServiceError
+from agent.web.context import ForbiddenError, LoggedOutError
+from agent.web.pages.parts.acting import attempt
+from agent.web.pages.parts.pane import Pane
+
+if TYPE_CHECKING:
+    from nicegui.events import XtermDataEventArguments, XtermResizeEventArguments
+
+    from agent.web.context import Context, Identity
+
+COLUMNS: Final = 80
+ROWS: Final = 24
+"""What a session has before anybody attaches to it (tmux(1), default-size)."""
+THEME: Final = {"background": "#10151b", "foreground": "#d8dee6", "cursor": "#82b1ff"}
+LOOKING: Final = "You look on; keys typed here go nowhere."
+TYPING: Final = "Unlocked: what you type goes to the task, and to tmux (C-b d leaves it)."
+
+
+class Terminal:
+    """The terminal of one task, on its page."""
+
+    def __init__(self, context: Context, identity: Identity, task_id: str, host: str | None) -> None:
+        self._context = context
+        self._identity = identity
+        self._task_id = task_id
+        self._host = host
+        self._pane: Pane | None = None
+        self._is_unlocked = False
+        with ui.element("div").classes("line-of wide").style("margin-bottom: 0.6rem"):
+            self._standing = ui.label("Not attached.").classes("muted grow").props('role="status"')
+            self._attach = ui.button("Attach", color=None, on_click=self.look).classes("line")
+            self._unlock = ui.button("Unlock", icon="lock_open", color=None, on_click=self.unlock).classes(
+                "line"
+            )
+            self._lock = ui.button("Lock", icon="lock", color=None, on_click=self.look).classes("line")
+        for button in (self._attach, self._unlock, self._lock):
+            button.props("unelevated dense")
+        self._box = ui.element("div").classes("terminal-box")
+        with self._box:
+            options = {"cols": COLUMNS, "rows": ROWS, "fontSize": 13, "scrollback": 1000, "theme": THEME}
+            self._screen = ui.xterm(options).on_data(self._typed).on_resize(self._resized)
+        ui.context.client.on_delete(self.close)
+        self._show_buttons()
+
+    async def look(self) -> None:
+        """Attach without being able to type."""
+        await self._open(unlocked=False)
+
+    async def unlock(self) -> None:
+        """Attach so that keys arrive."""
+        await self._open(unlocked=True)
+
+    def close(self) -> None:
+        """Let go of the session, which goes on."""
+        if self._pane is not None:
+            self._pane.close()
+            self._pane = None
+
+    async def _open(self, *, unlocked: bool) -> None:
+        prepared = await attempt(
+            self._identity, "operate" if unlocked else "read", lambda: self._prepare(unlocked=unlocked)
+        )
+        if prepared is None:
+            return
+        argv, columns, rows = prepared
+        self.close()
+        self._is_unlocked = unlocked
+        self._screen.run_terminal_method("reset")
+        if unlocked:
+            await self._screen.fit()
+            columns, rows = await self._screen.get_columns(), await self._screen.get_rows()
+        else:
+            self._screen.run_terminal_method("resize", columns, rows)
+        try:
+            self._pane = Pane(argv, columns, rows, self._printed, self._ended)
+        except OSError as error:
+            self._stand(f"It cannot be attached: {one_line(error)}")
+            return
+        self._stand(TYPING if unlocked else LOOKING)
+        if unlocked:
+            self._screen.run_terminal_method("focus")
+
+    def _prepare(self, *, unlocked: bool) -> tuple[list[str], int, int]:
+        """Return the command that attaches, and the size of the session's window where we can ask for it.
+
+        Raises:
+            ServiceError: there is no session, or no way to its host.
+            OSError: the audit log cannot be written: then nobody types.
+        """
+        found = self._context.desk.find(self._task_id, self._host)
+        view, place = found.view, found.place
+        command = view.status.attach if view.status and not view.state.is_over else None
+        if not command:
+            raise ServiceError("conflict", f"{self._task_id} has no session now: it is {view.state}")
+        words = shlex.split(command)
+        if unlocked:
+            audit.append(
+                self._context.desk.workspace,
+                "terminal",
+                who=self._identity.name,
+                task_id=self._task_id,
+                host=place.host or "here",
+            )
+        else:
+            words = looking(words)
+        if place.is_mirror:
+            # a connection of its own, as `agent.fleet.attach` has it: ssh_config(5), ControlPath
+            link = replace(place.link("attach to"), socket=Path("none"))
+            return ssh.command(link, shlex.join(words), terminal=True), COLUMNS, ROWS
+        return words, *_size(words)
+
+    def _printed(self, text: str) -> None:
+        self._screen.write(text)
+
+    def _ended(self, status: int) -> None:
+        self._pane = None
+        self._is_unlocked = False
+        with self._box:
+            self._stand("Detached." if status == 0 else f"It ended with {status}: attach again.")
+
+    def _typed(self, event: XtermDataEventArguments) -> None:
+        if self._pane is None or not self._is_unlocked:
+            return
+        try:
+            self._identity.require("operate")
+        except (LoggedOutError, ForbiddenError) as error:
+            self.close()
+            self._is_unlocked = False
+            self._stand(one_line(error))
+            return
+        self._pane.type(str(event.data))
+
+    def _resized(self, event: XtermResizeEventArguments) -> None:
+        if self._pane is not None:
+            self._pane.resize(int(event.cols), int(event.rows))
+
+    def _stand(self, what: str) -> None:
+        self._standing.set_text(what)
+        self._show_buttons()
+
+    def _show_buttons(self) -> None:
+        attached = self._pane is not None
+        self._attach.set_visibility(not attached)
+        self._lock.set_visibility(attached and self._is_unlocked)
+        self._unlock.set_visibility(attached and not self._is_unlocked and self._identity.may("operate"))
+        self._box.classes(
+            add="unlocked" if self._is_unlocked else "", remove="" if self._is_unlocked else "unlocked"
+        )
+
+
+def looking(words: list[str]) -> list[str]:
+    """Return the command so that tmux takes no key and no size from us; others get no key from us anyway."""
+    if "attach-session" not in words:
+        return words
+    at = words.index("attach-session") + 1
+    return [*words[:at], "-r", *words[at:]]
+
+
+def _size(words: list[str]) -> tuple[int, int]:
+    """Return columns and rows of the session's window, where it is tmux that runs here."""
+    if words[0] != "tmux" or "attach-session" not in words:
+        return COLUMNS, ROWS
+    at = words.index("attach-session")
+    target = next((word for word in words[at:] if word.startswith("-t")), "")
+    try:
+        answer = ask(
+            [*words[:at], "display-message", "-p", target, "#{window_width} #{window_height}"],
+            env=environment(),
+        )
+        columns, rows = answer.text.split()
+        return int(columns), int(rows)
+    except (LaunchError, ValueError):
+        return COLUMNS, ROWS
