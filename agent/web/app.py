@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 
+from agent.service.index import Index
+from agent.service.live import Live
 from agent.service.places import Desk
 from agent.web import api, login
 from agent.web.context import Context, Settings
@@ -34,9 +36,6 @@ def open_context(root: Path, settings: Settings | None = None) -> Context:
     Raises:
         WorkspaceError: there is none, or it is damaged or newer.
     """
-    from agent.service.index import Index  # noqa: PLC0415
-    from agent.service.live import Live  # noqa: PLC0415
-
     desk = Desk(root)
     index = Index(desk)
     return Context(desk, index, Live(index), Access(desk.workspace), settings or Settings())

@@ -1,0 +1,52 @@
+"""That something changed, as it changes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Header
+from fastapi.responses import Response
+from pydantic import BeforeValidator
+
+from agent.web.api import schemas, sse
+from agent.web.api.parameters import Now, Reader, digits
+from agent.web.context import Context, Identity
+
+routes = APIRouter(tags=["Server"])
+
+_CHECK_S: Final = 30.0
+_LARGEST: Final = (1 << 63) - 1
+
+
+@routes.get(
+    "/events", summary="Follow what changes", response_class=Response,
+    responses={200: schemas.answer_of(sse.MEDIA_TYPE, "`changed` (revision, also the id) when a task did.")},
+)  # fmt: skip
+def follow_events(
+    context: Now,
+    identity: Reader,
+    last_event_id: Annotated[
+        int | None,
+        BeforeValidator(digits),
+        Header(
+            alias="Last-Event-ID",
+            ge=0,
+            le=_LARGEST,
+            examples=[0],
+            description="The last revision that arrived: what changed since is told at once.",
+        ),
+    ] = None,
+) -> Response:
+    """Follow, as server-sent events, that something of the workspace or of a host changed."""
+    since = context.index.revision if last_event_id is None else last_event_id
+    return sse.stream(_changes(context, identity, since))
+
+
+async def _changes(context: Context, identity: Identity, since: int) -> AsyncIterator[str]:
+    yield sse.event("revision", {"revision": context.index.revision}, context.index.revision)
+    while identity.may("read"):
+        revision = await context.live.changed(since, _CHECK_S)
+        if revision != since:
+            yield sse.event("changed", {"revision": revision}, revision)
+        since = revision
