@@ -21,6 +21,7 @@ class CollectorOptions(BaseModel):
         silence_s: a connection that says nothing for so long is given up.
         slowest_retry_s: a host that does not answer is tried at least so often.
         compress: what is on the way.
+        start_agents: see to it that a host's agent runs whenever it was connected anew.
         new_host_keys: take the key of a host that was never seen before; a changed one is always refused.
         keep_days, keep_count, keep_bytes: results of a mirror that stay; the oldest go first.
         keep_log_days: logs of a mirror that stay.
@@ -35,6 +36,7 @@ class CollectorOptions(BaseModel):
     silence_s: Duration = 60.0
     slowest_retry_s: Duration = 600.0
     compress: StrictBool = True
+    start_agents: StrictBool = False
     new_host_keys: StrictBool = False
     keep_days: Days = 90.0
     keep_count: Count = 100_000

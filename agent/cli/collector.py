@@ -21,9 +21,21 @@ from agent.cli.place import Place, pass_place
     "--bandwidth", "bandwidth_kib_s", type=click.IntRange(min=0), metavar="KIB",
     help="Kibibytes a second for each transfer; 0: no limit.",
 )  # fmt: skip
+@click.option(
+    "--start-agents",
+    is_flag=True,
+    default=None,
+    help="Start the agent of a host that answers again, if none runs.",
+)
 @pass_place
 def collector_command(
-    place: Place, *, once: bool, jobs: int | None, interval_s: float | None, bandwidth_kib_s: int | None
+    place: Place,
+    *,
+    once: bool,
+    jobs: int | None,
+    interval_s: float | None,
+    bandwidth_kib_s: int | None,
+    start_agents: bool | None,
 ) -> None:
     """Run the collector: it gives hosts what lies in fleet/HOST/tasks/, and mirrors what they have.
 
@@ -38,7 +50,12 @@ def collector_command(
     """
     from agent.fleet.main import run  # noqa: PLC0415 - only the collector needs sh
 
-    given = {"jobs": jobs, "interval_s": interval_s, "bandwidth_kib_s": bandwidth_kib_s}
+    given = {
+        "jobs": jobs,
+        "interval_s": interval_s,
+        "bandwidth_kib_s": bandwidth_kib_s,
+        "start_agents": start_agents,
+    }
     changes = {name: value for name, value in given.items() if value is not None}
     if not sys.stderr.isatty():
         raise click.exceptions.Exit(run(place.workspace, once=once, changes=changes))

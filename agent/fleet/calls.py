@@ -257,14 +257,17 @@ def _has_ended(running: sh.RunningCommand, wait_s: float) -> bool:
     return True
 
 
-def connect(link: Link, watching: Watching | None = None) -> Ended:
-    """See to it that the multiplexed connection is open; `code` is 0 when it is.
+def is_open(link: Link, watching: Watching | None = None) -> bool:
+    """Tell whether the multiplexed connection is open, and its master answers."""
+    return link.socket.exists() and run(ssh.check(link), CHECK_S, watching).code == 0
 
-    A master that does not answer is ended first: it may be one whose network died.
+
+def connect(link: Link, watching: Watching | None = None) -> Ended:
+    """Open the multiplexed connection; `code` is 0 when it is open.
+
+    A master that is there is ended first: it may be one whose network died.
     """
     if link.socket.exists():
-        if run(ssh.check(link), CHECK_S, watching).code == 0:
-            return Ended(0, b"", "")
         disconnect([link])
     log = link.socket.with_suffix(".log")
     log.unlink(missing_ok=True)

@@ -81,8 +81,7 @@ class Connector:
             ConnectError: it cannot be connected, or the person said no.
             CallError: a program is missing here.
         """
-        opened = calls.connect(self.link)
-        if opened.code != 0:
+        if not calls.is_open(self.link) and (opened := calls.connect(self.link)).code != 0:
             raise ConnectError(f"{self.host.target}: {sentence(opened)}")
         probe = read_probe(self._run("probe", self.host.workspace))
         changed: list[str] = []

@@ -2,7 +2,8 @@
 
 Connecting waits for nobody, so that dead hosts cost the living ones nothing; only transfers are counted
 against `jobs`. What fails is tried again, five times quickly, then ever more slowly; the first answer makes a
-whole round. The folder says everything: a collector may be killed at any moment and started again.
+whole round, before which the host's agent is started where that is wanted. The folder says everything: a
+collector may be killed at any moment and started again.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from agent import log
 from agent.config import ConfigError
 from agent.fleet import calls, hosts, rsync, ssh
 from agent.fleet.calls import CallError
-from agent.fleet.exchange import connect, exchange
+from agent.fleet.exchange import connect, exchange, start_agent
 from agent.fleet.layout import ANY, Fleet
 from agent.fleet.peer import peer
 from agent.fleet.retention import Retention
@@ -212,7 +213,8 @@ class Collector:
         failure: str | None = None
         done: Round | None = None
         try:
-            connect(one)
+            if connect(one) and self._options.start_agents and not one.host.restricted:
+                start_agent(one)
             slot = self._slots.take(self.stop)
             if slot is not None:
                 one.watching.quiet = slot.release

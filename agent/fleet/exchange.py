@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
-from agent.fleet import calls, controls, fetching, gone, living, publish, rsync, standing
+from agent import log
+from agent.fleet import calls, controls, fetching, gone, living, publish, rsync, ssh, standing
 from agent.fleet.refused import Refused
 from agent.fleet.rsync import NoFolderError, TransferError
 from agent.fleet.shown import names_in
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
     from agent.fleet.logs import Stamp
     from agent.fleet.peer import Peer
+
+START_AGENT_S: Final = 60.0
+"""start-agent.sh waits for half of this itself."""
 
 
 class Sending(Protocol):
@@ -106,17 +110,33 @@ def exchange(peer: Peer, sending: Sending | None) -> Round:
     return done
 
 
-def connect(peer: Peer) -> None:
-    """Open the connections to a host, or find them open.
+def connect(peer: Peer) -> bool:
+    """Open the connections to a host, or find them open; True when one was opened.
 
     Raises:
         TransferError: it cannot be reached.
         CallError: a program is missing here.
     """
+    opened = False
     for link in peer.links:
-        ended = calls.connect(link, peer.watching)
-        if ended.code != 0:
-            raise TransferError(rsync.sentence(ended), ended.code)
+        if not calls.is_open(link, peer.watching):
+            ended = calls.connect(link, peer.watching)
+            if ended.code != 0:
+                raise TransferError(rsync.sentence(ended), ended.code)
+            opened = True
+    return opened
+
+
+def start_agent(peer: Peer) -> None:
+    """See to it that the agent of a host runs, which may have been rebooted; one that runs is left alone.
+
+    Raises:
+        CallError: ssh is missing here.
+    """
+    script = f"{peer.host.workspace}/scripts/start-agent.sh"
+    ended = calls.run(ssh.command(peer.collect, "sh", script), START_AGENT_S, peer.watching)
+    if ended.code != 0:
+        log.warning("agent of a host does not run", host=peer.host.name, what=ended.said)
 
 
 def _collect(peer: Peer, refused: Refused) -> int:

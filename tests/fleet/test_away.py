@@ -189,7 +189,7 @@ def test_a_stopped_master_does_not_hang(network: Network, filled: Remote) -> Non
     one = collector.peers["a"]
     connect(one)
     before = filled.sshd.connections()
-    assert calls.connect(one.collect).code == 0
+    assert calls.is_open(one.collect)
     assert filled.sshd.connections() == before, "one connection serves all calls"
     masters = pids_of(one.collect.socket)
     assert len(masters) == 1
@@ -390,3 +390,29 @@ def test_hosts_are_taken_up_and_left_while_the_collector_runs(
     until(lambda: "b" not in collector.peers, "one is left")
     second.sshd.stop()
     assert (network.mirror("b").workspace.results / "t1" / "result.json").exists(), "what it had stays"
+
+
+def test_the_agent_is_started_whenever_its_host_was_connected_anew(
+    network: Network, filled: Remote, running: Callable[[], Collector], until: Callable[..., None]
+) -> None:
+    """Where that is wanted: at first, and after an outage; not in every round."""
+    network.options["start_agents"] = True
+    started = filled.home / "started"
+    script = filled.workspace.root / "scripts/start-agent.sh"
+    script.parent.mkdir(exist_ok=True)
+    script.write_text(f"echo started >> {started}\n")
+
+    def times() -> int:
+        return started.read_text().count("started") if started.exists() else 0
+
+    collector = running()
+    until(lambda: network.state("a").collected_at, "it is collected")
+    first = network.state("a").collected_at
+    until(lambda: network.state("a").collected_at != first, "and again")
+    assert times() == 1
+    filled.sshd.stop()
+    until(lambda: network.state("a").reachable is False, "it is away")
+    filled.sshd.start()
+    until(lambda: network.state("a").reachable, "it is back")
+    assert times() == 2
+    collector.end()
