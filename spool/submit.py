@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Mapping, Sequence
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spool.exclusive import move_new
-from spool.files import fsync_folder, fsync_tree, make_folder, put_new
+from spool.files import fsync_folder, fsync_tree, make_folder, put_new, remove_tree
 from spool.names import (
     FILES_SUFFIX,
     MAX_TASK_NAME_BYTES,
@@ -27,9 +29,6 @@ from spool.strictjson import StrictJSONError, parse_object
 from spool.task import parse_task
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
     from spool.workspace import Workspace
 
 
@@ -61,14 +60,18 @@ def encode(fields: dict[str, Any]) -> bytes:
     return (json.dumps(fields, indent=2, ensure_ascii=False) + "\n").encode()
 
 
-def drop(workspace: Workspace, content: bytes, stem: str, attachments: Sequence[Path] = ()) -> Path:
+Attachments = Sequence[Path] | Mapping[str, bytes]
+"""Files and folders that are copied, or names and what they hold."""
+
+
+def drop(workspace: Workspace, content: bytes, stem: str, attachments: Attachments = ()) -> Path:
     """Put a task into the drop folder and return its path.
 
     Args:
         workspace: where.
         content: the task file's bytes.
         stem: NAME of NAME.json; a number is added when it is taken.
-        attachments: files and folders that are copied into NAME.files/.
+        attachments: what goes into NAME.files/.
 
     Raises:
         OSError: nothing was dropped.
@@ -81,6 +84,38 @@ def drop(workspace: Workspace, content: bytes, stem: str, attachments: Sequence[
         if hidden is not None:
             shutil.rmtree(hidden, ignore_errors=True)
         raise
+
+
+def drop_once(workspace: Workspace, content: bytes, stem: str, attachments: Attachments = ()) -> Path:
+    """Put a task into the drop folder under a name that is its alone, and return its path.
+
+    What a killed call for the same name left is replaced; the caller keeps others from this name meanwhile.
+
+    Args:
+        workspace: where.
+        content: the task file's bytes.
+        stem: NAME of NAME.json.
+        attachments: what goes into NAME.files/.
+
+    Raises:
+        FileExistsError: it is there already; nothing was changed.
+        OSError: doing it again goes on.
+    """
+    target = workspace.tasks / (stem + TASK_SUFFIX)
+    files = workspace.tasks / (stem + FILES_SUFFIX)
+    if os.path.lexists(target):
+        raise FileExistsError(f"{target} is there already")
+    if os.path.lexists(files):
+        remove_tree(files)
+    if attachments:
+        hidden = _copied(workspace, attachments)
+        try:
+            move_new(hidden, files)
+        except BaseException:
+            shutil.rmtree(hidden, ignore_errors=True)
+            raise
+    put_new(target, content)
+    return target
 
 
 def _drop_all(workspace: Workspace, content: bytes, stem: str, hidden: Path | None) -> Path:
@@ -112,16 +147,21 @@ def _short(stem: str) -> str:
     return plain.encode(errors="ignore")[:room].decode(errors="ignore").lstrip(".") or "task"
 
 
-def _copied(workspace: Workspace, attachments: Sequence[Path]) -> Path:
+def _copied(workspace: Workspace, attachments: Attachments) -> Path:
     """Copy the attachments to a dot folder and make them durable."""
-    names = [path.name for path in attachments]
-    if len(set(names)) != len(names):
-        raise FileExistsError("two attachments have the same name: rename one")
+    if not isinstance(attachments, Mapping):
+        names = [path.name for path in attachments]
+        if len(set(names)) != len(names):
+            raise FileExistsError("two attachments have the same name: rename one")
     hidden = workspace.tasks / f".{new_ulid()}{FILES_SUFFIX}"
     make_folder(hidden)
     try:
-        for path in attachments:
-            _copy(path, hidden / path.name)
+        if isinstance(attachments, Mapping):
+            for name, content in attachments.items():
+                put_new(hidden / name, content)
+        else:
+            for path in attachments:
+                _copy(path, hidden / path.name)
         fsync_folder(hidden)
     except BaseException:
         shutil.rmtree(hidden, ignore_errors=True)

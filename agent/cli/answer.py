@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from agent.cli.command import command
-from agent.cli.hosts import MirrorPlace, hosts_option
+from agent.cli.each import warn
+from agent.cli.hosts import hosts_option
 from agent.cli.ids import id_argument
 from agent.cli.place import InputError, Place, json_option, pass_place, print_json
 
@@ -41,31 +42,22 @@ def answer_command(place: Place, *, task_id: str, text: str | None, as_list: boo
     """
     if as_list == (text is not None):
         raise click.UsageError("give either the answer (- is stdin; -- before one with a dash), or --list")
-    place = place.of(task_id)
-    view = place.find(task_id)
     if text is None:
-        _print_all(place, view, as_json=as_json)
+        place = place.of(task_id)
+        _print_all(place, place.find(task_id), as_json=as_json)
         return
-    from spool.answers import answer_bytes, give_answer, session_of  # noqa: PLC0415 - as below
-    from spool.submit import ring  # noqa: PLC0415
+    from agent.service.actions import answer  # noqa: PLC0415 - as below
 
-    session, content = session_of(place.workspace, view), answer_bytes(_content(text))
-    if isinstance(place, MirrorPlace):
-        path, said = None, place.ask("answer", task_id=view.task_id, text=content.decode())
-    else:
-        path = give_answer(session, content)
-        said = f"answered with {path.name}"
+    found = place.desk.find(task_id, place.where)
+    said = answer(place.desk, found.view.task_id, _content(text), host=found.place.host or "here")
+    warn(said)
     if as_json:
         from agent.inspect.documents import document  # noqa: PLC0415 - `--help` needs none of it
 
-        where = str(path) if path else None
-        print_json(document(place.workspace, task_id=view.task_id, path=where, state=str(view.state)))
+        state = str(found.view.state)
+        print_json(document(found.place.workspace, task_id=said.task_id, path=said.path, state=state))
     else:
-        click.echo(f"{view.task_id}: {said}")
-    if view.state != "waiting_input":
-        warning = f"{view.task_id} is {view.state} and asks nothing now: what it asks next gets this answer"
-        click.echo(f"aispool: {warning}", err=True)
-    ring(place.workspace, view.task_id)
+        click.echo(f"{said.task_id}: {said.said}")
 
 
 def _content(text: str) -> bytes:

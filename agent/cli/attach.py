@@ -60,5 +60,5 @@ def _attach_there(place: MirrorPlace, task_id: str, command: str) -> int:
 
     # the host's own words, which only the host runs
     return attach(
-        place.link("attach to"), command, is_over, lambda what: click.echo(f"aispool: {what}", err=True)
+        place.there.link("attach to"), command, is_over, lambda what: click.echo(f"aispool: {what}", err=True)
     )

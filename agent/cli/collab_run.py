@@ -121,7 +121,7 @@ def submit_and_follow(
 
 
 def _drop(place: Place, fields: dict[str, Any], files: Sequence[Path]) -> str:
-    from agent.cli.unread import Checks  # noqa: PLC0415
+    from agent.cli.unread import checks_of  # noqa: PLC0415
     from agent.inspect.agents import any_alive  # noqa: PLC0415
     from spool.refusal import Refusal  # noqa: PLC0415
     from spool.submit import drop, encode, with_id  # noqa: PLC0415
@@ -134,7 +134,7 @@ def _drop(place: Place, fields: dict[str, Any], files: Sequence[Path]) -> str:
     parsed = parse_task(content)
     assert not isinstance(parsed, Refusal), "with_id has read it"
     attached = place.workspace.sessions / task_id / "files" if files else None
-    refused = Checks(place).check(parsed[0], attached)
+    refused = checks_of(place).check(parsed[0], attached)
     if refused is not None:
         raise InputError(f"{refused.sentence()}\nit was not submitted")
     drop(place.workspace, content, task_id, list(files))

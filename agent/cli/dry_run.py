@@ -19,7 +19,7 @@ from agent.cli.place import InputError, Place, print_json
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from agent.cli.submit import Draft
+    from agent.service.drafts import Draft
     from agent.tools.invocation import Invocation
 
 

@@ -58,7 +58,7 @@ def _of(place: Place) -> dict[str, Any]:
 def _beats(place: MirrorPlace) -> list[dict[str, Any]]:
     from agent.fleet.capacity import Pulses  # noqa: PLC0415
 
-    return [beat.model_dump(mode="json") for beat in Pulses().working(place.mirror, 0.0)]
+    return [beat.model_dump(mode="json") for beat in Pulses().working(place.there.mirror, 0.0)]
 
 
 def _seen_at(place: MirrorPlace) -> str | None:
@@ -66,7 +66,7 @@ def _seen_at(place: MirrorPlace) -> str | None:
     from spool.records import DamagedError, iso  # noqa: PLC0415
 
     try:
-        state = read_state(place.mirror)
+        state = read_state(place.there.mirror)
     except DamagedError:
         return None
     return iso(state.last_seen_at) if state and state.last_seen_at else None
@@ -75,7 +75,7 @@ def _seen_at(place: MirrorPlace) -> str | None:
 def _problems(place: MirrorPlace) -> list[str]:
     from agent.fleet.reasons import unreachable  # noqa: PLC0415
 
-    dark = unreachable(place.mirror)
+    dark = unreachable(place.there.mirror)
     beats = _beats(place)
     return [
         *([f"it {dark}"] if dark else []),

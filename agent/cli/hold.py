@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import click
-
 from agent.cli.command import command
-from agent.cli.hosts import MirrorPlace, hosts_option
+from agent.cli.each import each
+from agent.cli.hosts import hosts_option
 from agent.cli.ids import ids_argument
-from agent.cli.place import InputError, Place, failed, pass_place
+from agent.cli.place import Place, pass_place
 
 
 @command("hold")
@@ -23,7 +22,9 @@ def hold_command(place: Place, *, task_ids: tuple[str, ...]) -> None:
       aispool hold nightly-build
       aispool release nightly-build
     """
-    _each(place, task_ids, to_hold=True)
+    from agent.service.actions import hold  # noqa: PLC0415 - `--help` needs none of it
+
+    each(place, task_ids, hold, as_given=True)
 
 
 @command("release")
@@ -39,35 +40,6 @@ def release_command(place: Place, *, task_ids: tuple[str, ...]) -> None:
       aispool release nightly-build
       aispool ls --state held --json | jq -r '.tasks[].task_id' | xargs aispool release
     """
-    _each(place, task_ids, to_hold=False)
+    from agent.service.actions import release  # noqa: PLC0415 - `--help` needs none of it
 
-
-def _each(place: Place, task_ids: tuple[str, ...], *, to_hold: bool) -> None:
-    from spool.requests import RequestError, move_waiting  # noqa: PLC0415 - `--help` needs none of it
-
-    problems = []
-    for task_id in dict.fromkeys(task_ids):
-        try:
-            there = place.of(task_id)
-            if isinstance(there, MirrorPlace):
-                click.echo(f"{task_id}: {_ask(there, task_id, to_hold=to_hold)}")
-                continue
-            done = move_waiting(there.workspace, there.find(task_id), to_hold=to_hold)
-        except RequestError as error:
-            problems.append(InputError(str(error)))
-        except InputError as error:
-            problems.append(error)
-        else:
-            word = "on hold" if to_hold else "released"
-            click.echo(f"{task_id}: {word if done else f'was {word} already'}")
-    for problem in problems:
-        problem.show()
-    if problems:
-        raise failed()
-
-
-def _ask(place: MirrorPlace, task_id: str, *, to_hold: bool) -> str:
-    view = place.find(task_id)
-    if view.place not in {"tasks", "held"}:
-        raise InputError(f"{task_id} does not wait any more: it is {view.state} ({view.reason})")
-    return place.ask("hold" if to_hold else "release", task_id=view.task_id)
+    each(place, task_ids, release, as_given=True)

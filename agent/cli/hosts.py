@@ -7,12 +7,12 @@ hold …) becomes a file that the collector takes to the host.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 from click.shell_completion import CompletionItem
 
-from agent.cli.place import InputError, Place, unknown
+from agent.cli.place import Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
     from agent.cli.place import Function
     from agent.config import AgentConfig
-    from agent.fleet.layout import Mirror
-    from agent.fleet.ssh import Link
-    from spool.view import View
+    from agent.service.places import Place as ServicePlace
     from spool.workspace import Workspace
 
 ANY: Final = "any"
@@ -36,40 +34,26 @@ class MirrorPlace(Place):
     def __init__(self, own: Place, host: str) -> None:
         super().__init__(own.given)
         self.own = own
-        self.host = host
+        self.host = self.where = host
 
-    @cached_property
+    @property
     def root(self) -> Path:
         """Where it is."""
         return self.own.root / "fleet" / self.host
 
     @cached_property
-    def mirror(self) -> Mirror:
-        """The mirror, made when the host is configured and was never looked at.
+    def there(self) -> ServicePlace:
+        """The mirror as agent.service has it.
 
         Raises:
-            InputError: there is no such host.
-            ConfigError: the list of hosts cannot be used.
+            ServiceError: there is no such host.
         """
-        from agent.fleet.hosts import load  # noqa: PLC0415 - `--help` needs none of it
-        from agent.fleet.layout import Fleet  # noqa: PLC0415
-        from spool.names import is_task_id  # noqa: PLC0415
-
-        mirror = Fleet(self.own.workspace).mirror(self.host)
-        if not is_task_id(self.host) or not (mirror.raw.is_dir() or self.host == ANY):
-            known = load(self.own.workspace)
-            if self.host not in known:
-                names = ", ".join((*known, ANY))
-                raise InputError(
-                    f"there is no host {self.host}: name one of {names}, or `aispool fleet add` it"
-                )
-        mirror.make()
-        return mirror
+        return self.desk.place(self.host)
 
     @cached_property
     def workspace(self) -> Workspace:
         """What people see of the mirror."""
-        return self.mirror.workspace
+        return self.there.workspace
 
     @cached_property
     def config(self) -> AgentConfig:
@@ -80,92 +64,34 @@ class MirrorPlace(Place):
         """Return the mirrors of the hosts that may be chosen for a task of `any`."""
         return FleetPlace(self.given).elsewhere() if self.host == ANY else []
 
-    def ask(self, do: str, **fields: Any) -> str:
-        """Ask the host for something, and say so.
-
-        Raises:
-            InputError: it cannot be asked for.
-        """
-        from agent.fleet.controls import order  # noqa: PLC0415
-
-        try:
-            order(self.mirror, do, **fields)
-        except ValueError as error:
-            raise InputError(f"{self.host} cannot be asked for this: {error}") from None
-        self.warn()
-        return f"asked of {self.host}{self.standing}"
-
-    def link(self, what: str) -> Link:
-        """Return how the host is reached for more than transfers.
-
-        Raises:
-            InputError: it has only keys for transfers, or is no host.
-        """
-        from agent.fleet.hosts import load  # noqa: PLC0415
-        from agent.fleet.ssh import link, runtime_folder  # noqa: PLC0415
-
-        host = load(self.own.workspace).get(self.host)
-        if host is None:
-            raise InputError(f"{self.host} is not in configs/hosts.toml: nobody knows how to reach it")
-        if host.restricted:
-            raise InputError(
-                f"our keys for {self.host} may only collect and send: to {what} it, use ssh with another key"
-            )
-        return link(host, "collect", runtime_folder())
-
     def warn(self) -> None:
         """Tell a person when nobody takes anything to the host now."""
-        from spool.locks import is_held, lock_path  # noqa: PLC0415
-
-        if not is_held(lock_path(self.own.root / "fleet" / ".collector")):
-            click.echo("aispool: no collector works here now: `aispool collector` starts one", err=True)
-
-    @cached_property
-    def standing(self) -> str:
-        """Say in brackets why the host will not hear of it now; nothing when it will."""
-        from agent.fleet.reasons import unreachable  # noqa: PLC0415
-
-        problem = unreachable(self.mirror) if self.host != ANY else None
-        return f" (it {problem})" if problem else ""
+        if self.there.warning:
+            click.echo(f"aispool: {self.there.warning}", err=True)
 
 
 class FleetPlace(Place):
     """A person's own workspace and all mirrors."""
 
+    where = None
+
     def of(self, task_id: str) -> Place:
         """Return the place that knows a task, our own workspace first.
 
         Raises:
-            InputError: nobody does.
+            ServiceError: nobody does.
         """
-        from spool.view import find  # noqa: PLC0415
-
-        for place in self.places():
-            if find(place.workspace, task_id) is not None:
-                return place
-        raise unknown(self.workspace, task_id)
-
-    def find(self, task_id: str) -> View:
-        """Return one task, wherever it is."""
-        return self.of(task_id).find(task_id)
+        host = self.desk.find(task_id).place.host
+        return MirrorPlace(Place(self.given), host) if host else Place(self.given)
 
     def places(self) -> list[Place]:
         """Return our own workspace and the mirrors, by name."""
         own = Place(self.given)
-        return [own, *(MirrorPlace(own, name) for name in mirror_names(own))]
+        return [own, *(MirrorPlace(own, place.host) for place in self.desk.places() if place.host)]
 
     def elsewhere(self) -> list[Workspace]:
         """Return all workspaces."""
-        return [place.workspace for place in self.places()]
-
-
-def mirror_names(own: Place) -> list[str]:
-    """Return the names of all mirrors, `any` first."""
-    from agent.fleet.layout import Fleet  # noqa: PLC0415
-
-    fleet = Fleet(own.workspace)
-    names = [mirror.name for mirror in fleet.mirrors()]
-    return [ANY, *names] if (fleet.root / ANY).is_dir() else names
+        return [place.workspace for place in self.desk.places()]
 
 
 def host_option(function: Function) -> Function:
@@ -222,7 +148,7 @@ def _complete(ctx: click.Context, _parameter: click.Parameter, incomplete: str) 
     from spool.workspace import WorkspaceError  # noqa: PLC0415
 
     try:
-        names = mirror_names(place_of(ctx))
+        names = place_of(ctx).desk.mirror_names()
     except (OSError, WorkspaceError):
         return []  # a shell asks while a person types: nothing to offer
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from agent.cli.command import command
-from agent.cli.hosts import MirrorPlace, host_option
-from agent.cli.place import InputError, Place, pass_place
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from agent.cli.each import warn
+from agent.cli.hosts import host_option
+from agent.cli.place import Place, pass_place
 
 
 def _which(function: Any) -> Any:
@@ -33,16 +31,15 @@ def pause_command(place: Place, *, tool: str | None, group: str | None) -> None:
       aispool pause --tool gemini
       aispool resume --tool gemini
     """
-    from spool.submit import request  # noqa: PLC0415 - `--help` needs none of it
+    from agent.service.actions import pause  # noqa: PLC0415 - `--help` needs none of it
 
-    marker, what = _marker(place, tool, group)
-    if isinstance(place, MirrorPlace):
-        click.echo(f"pause of {what}: {place.ask('pause', tool=tool, group=group)}")
+    _check(tool, group)
+    said = pause(place.desk, tool=tool, group=group, host=place.where)
+    if said.host is not None:
+        warn(said)
+        click.echo(f"pause of {said.task_id}: {said.said}")
         return
-    if tool and not marker.exists():
-        _check_tool(place, tool)
-    request(marker)
-    click.echo(f"paused: {what}")
+    click.echo(f"paused: {said.task_id}")
 
 
 @command("resume")
@@ -57,31 +54,19 @@ def resume_command(place: Place, *, tool: str | None, group: str | None) -> None
       aispool resume
       aispool resume --group nightly
     """
-    from agent.inspect.queue import pauses  # noqa: PLC0415 - `--help` needs none of it
-    from spool.files import remove  # noqa: PLC0415
+    from agent.service.actions import unpause  # noqa: PLC0415 - `--help` needs none of it
 
-    marker, what = _marker(place, tool, group)
-    if isinstance(place, MirrorPlace):
-        click.echo(f"resumption of {what}: {place.ask('unpause', tool=tool, group=group)}")
+    _check(tool, group)
+    said = unpause(place.desk, tool=tool, group=group, host=place.where)
+    if said.host is not None:
+        warn(said)
+        click.echo(f"resumption of {said.task_id}: {said.said}")
         return
-    click.echo(f"resumed: {what}" if marker.exists() else f"was not paused: {what}")
-    remove(marker)
-    if left := pauses(place.workspace):
-        click.echo(f"still paused: {', '.join(left)}")
+    click.echo(f"{said.said}: {said.task_id}")
+    if said.warning:
+        click.echo(said.warning)
 
 
-def _marker(place: Place, tool: str | None, group: str | None) -> tuple[Path, str]:
-    from spool.requests import pause_marker  # noqa: PLC0415
-
+def _check(tool: str | None, group: str | None) -> None:
     if tool and group:
         raise click.UsageError("give --tool or --group, not both")
-    marker = pause_marker(place.workspace, tool, group)
-    return marker, f"tool {tool}" if tool else f"group {group}" if group else "everything"
-
-
-def _check_tool(place: Place, tool: str) -> None:
-    from agent.tools.registry import Registry  # noqa: PLC0415
-
-    known = Registry.load(place.workspace).names()
-    if tool not in known:
-        raise InputError(f"there is no tool {tool!r}: the tools are {', '.join(known)}")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agent.config import AgentConfig
+    from agent.service.places import Desk
     from spool.view import View
     from spool.workspace import Workspace
 
@@ -41,6 +42,27 @@ class Place:
     host: str | None = None
     """The host whose mirror this is; None for a workspace of ours."""
 
+    where: str | None = "here"
+    """What functions of agent.service are told: the host, `here`, or None for everywhere."""
+
+    @cached_property
+    def desk(self) -> Desk:
+        """What functions of agent.service work on.
+
+        Raises:
+            WorkspaceError: there is no workspace, or it is damaged or newer.
+        """
+        from agent.service.places import Desk  # noqa: PLC0415 - `--help` needs none of it
+
+        return Desk(self.own_root)
+
+    @cached_property
+    def own_root(self) -> Path:
+        """Where a person's own workspace is, whether it exists or not."""
+        from spool.workspace import chosen_root  # noqa: PLC0415 - as above
+
+        return chosen_root(self.given)
+
     def of(self, task_id: str) -> Place:
         """Return the place that knows a task: this one, where there is no other."""
         del task_id
@@ -54,12 +76,10 @@ class Place:
         """Return the other workspaces in which a task of this one may turn up."""
         return []
 
-    @cached_property
+    @property
     def root(self) -> Path:
         """Where it is, whether it exists or not."""
-        from spool.workspace import chosen_root  # noqa: PLC0415 - `--help` needs none of it
-
-        return chosen_root(self.given)
+        return self.own_root
 
     @cached_property
     def workspace(self) -> Workspace:
@@ -87,31 +107,9 @@ class Place:
         """Return one task, wherever it lies; one without an id also by its file's name.
 
         Raises:
-            InputError: nobody knows the id.
+            ServiceError: nobody knows the id.
         """
-        from spool.names import TASK_SUFFIX  # noqa: PLC0415
-        from spool.view import find, waiting  # noqa: PLC0415
-
-        view = find(self.workspace, task_id)
-        if view is None:
-            names = {task_id, task_id + TASK_SUFFIX}
-            named = (found for found in waiting(self.workspace) if found.name in names)
-            # only while it has no id: a name must never stand for another task
-            view = next((v for v in named if v.task is None or v.task.task_id is None), None)
-        if view is None:
-            raise unknown(self.workspace, task_id)
-        return view
-
-
-def unknown(workspace: Workspace, task_id: str) -> InputError:
-    """Say that nobody knows an id, and whether a file of this name was refused."""
-    from spool.names import TASK_SUFFIX, stem_of  # noqa: PLC0415
-    from spool.view import rejected  # noqa: PLC0415
-
-    for file in rejected(workspace):
-        if stem_of(task_id) == file.name.removesuffix(TASK_SUFFIX):
-            return InputError(f"{task_id} was rejected: {file.explanation} says why")
-    return InputError(f"no task {task_id} in {workspace.root}: `aispool ls --all` lists all ids")
+        return self.desk.find(task_id, self.where).view
 
 
 pass_place: Final = click.make_pass_decorator(Place)

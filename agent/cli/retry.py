@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
 
 from agent.cli.command import command
-from agent.cli.hosts import MirrorPlace, hosts_option
+from agent.cli.each import each
+from agent.cli.hosts import hosts_option
 from agent.cli.ids import ids_argument
-from agent.cli.place import InputError, Place, failed, pass_place
+from agent.cli.place import Place, pass_place
 
 
 @command("retry")
@@ -25,36 +28,6 @@ def retry_command(place: Place, *, task_ids: tuple[str, ...], resume: bool) -> N
       aispool retry --resume review-42
       aispool ls --all --state failed --json | jq -r '.tasks[].task_id' | xargs aispool retry
     """
-    from spool.requests import RequestError, ask_to_retry  # noqa: PLC0415 - `--help` needs none of it
+    from agent.service.actions import retry  # noqa: PLC0415 - `--help` needs none of it
 
-    problems = []
-    for task_id in dict.fromkeys(task_ids):
-        try:
-            there = place.of(task_id)
-            if isinstance(there, MirrorPlace):
-                click.echo(f"{task_id}: {_ask(there, task_id, resume=resume)}")
-                continue
-            ask_to_retry(there.workspace, there.find(task_id), resume=resume)
-        except RequestError as error:
-            problems.append(InputError(str(error)))
-        except InputError as error:
-            problems.append(error)
-        else:
-            click.echo(f"{task_id}: will run again")
-    for problem in problems:
-        problem.show()
-    if problems:
-        raise failed()
-
-
-def _ask(place: MirrorPlace, task_id: str, *, resume: bool) -> str:
-    from spool.results import digest_of_result  # noqa: PLC0415
-
-    view = place.find(task_id)
-    if view.place != "results" or not view.path.is_dir():
-        raise InputError(f"{task_id} has no result here that could be run again: it is {view.state}")
-    if resume and (view.result is None or view.result.tool_session_id is None):
-        raise InputError(f"{task_id} has no conversation to go on with: retry it without --resume")
-    # the result that is meant is named, so that no repetition of this request runs the task twice
-    do = "resume-conversation" if resume else "retry"
-    return place.ask(do, task_id=task_id, sha256=digest_of_result(view.path))
+    each(place, task_ids, partial(retry, resume=resume), as_given=True)

@@ -10,7 +10,7 @@ import click
 from agent.cli.command import command
 from agent.cli.hosts import hosts_option
 from agent.cli.ids import id_argument
-from agent.cli.place import InputError, Place, json_option, pass_place, print_json, unknown
+from agent.cli.place import Place, json_option, pass_place, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,11 +35,12 @@ def show_command(place: Place, *, task_id: str, as_json: bool) -> None:
       aispool show nightly-build --json | jq -r .result.output.text
     """
     from agent.inspect.documents import document, of_task  # noqa: PLC0415 - `--help` needs none of it
+    from agent.service.errors import ServiceError  # noqa: PLC0415
 
     try:
         place = place.of(task_id)
         view = place.find(task_id)
-    except InputError:
+    except ServiceError:
         refusal = _refusal(place.workspace, task_id)
         if as_json:
             print_json(document(place.workspace, rejected=refusal))
@@ -56,6 +57,7 @@ def show_command(place: Place, *, task_id: str, as_json: bool) -> None:
 
 def _refusal(workspace: Workspace, name: str) -> dict[str, Any]:
     """Return the explanation of a rejected file, given its name, its stem, or the id that it asked for."""
+    from agent.service.places import unknown  # noqa: PLC0415
     from spool.names import TASK_SUFFIX  # noqa: PLC0415
     from spool.view import rejected  # noqa: PLC0415
 

@@ -6,7 +6,6 @@ All or nothing: every task is checked before the first is dropped.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,28 +17,9 @@ from agent.cli.params import task_fields, task_options
 from agent.cli.place import InputError, Place, json_option, pass_place, print_json
 
 if TYPE_CHECKING:
-    from agent.cli.unread import Checks
-    from spool.refusal import Refusal
-    from spool.task import Task
+    from agent.service.drafts import Draft
 
 STDIN: Final = "-"
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A task that may be dropped.
-
-    Args:
-        source: where it came from, for messages.
-        stem: NAME of the NAME.json that it becomes.
-    """
-
-    source: str
-    stem: str
-    content: bytes
-    task_id: str
-    task: Task
-    warnings: tuple[str, ...]
 
 
 @command("submit")
@@ -103,22 +83,25 @@ def _drafts(
     Raises:
         InputError: some cannot be accepted; it names each.
     """
-    from agent.cli.unread import Checks  # noqa: PLC0415 - `--help` needs none of it
+    from agent.cli.unread import checks_of  # noqa: PLC0415 - `--help` needs none of it
+    from agent.service.drafts import draft  # noqa: PLC0415
+    from spool.refusal import Refusal  # noqa: PLC0415
     from spool.submit import encode  # noqa: PLC0415
 
-    checks = Checks(place)
+    checks = checks_of(place)
     if files:
         texts = [_read(name, checks.config.max_task_bytes) for name in files]
     else:
         fields = task_fields(options)
         texts = [("the task", str(fields.get("task_id") or fields.get("tool") or "task"), encode(fields))]
     drafts, problems = [], []
-    for source, stem, content in texts:
-        draft = _draft(place, checks, (source, stem, content), bool(attach))
-        if isinstance(draft, Draft):
-            drafts.append(draft)
+    theirs = isinstance(place, MirrorPlace)  # its tools and folders are the host's
+    for text in texts:
+        one = draft(place.workspace, None if theirs else checks, text, attached=bool(attach))
+        if isinstance(one, Refusal):
+            problems.append(f"{text[0]}: {one.sentence()}")
         else:
-            problems.append(f"{source}: {draft.sentence()}")
+            drafts.append(one)
     problems.extend(_repeated(place, drafts))
     if problems:
         dropped = "nothing was submitted" if len(texts) > 1 else "it was not submitted"
@@ -142,44 +125,17 @@ def _read(name: str, most_bytes: int) -> tuple[str, str, bytes]:
     return source, stem or "task", content
 
 
-def _draft(place: Place, checks: Checks, text: tuple[str, str, bytes], attached: bool) -> Draft | Refusal:  # noqa: FBT001 - private
-    from spool.refusal import Refusal  # noqa: PLC0415
-    from spool.submit import with_id  # noqa: PLC0415
-    from spool.task import parse_task  # noqa: PLC0415
-
-    source, stem, content = text
-    named = with_id(content, stem)
-    if isinstance(named, Refusal):
-        return named
-    content, task_id = named
-    parsed = parse_task(content)
-    if isinstance(parsed, Refusal):
-        return parsed
-    task, warnings = parsed
-    if isinstance(place, MirrorPlace):
-        return Draft(source, stem, content, task_id, task, warnings)  # its tools and folders are the host's
-    files = place.workspace.sessions / task_id / "files" if attached else None
-    refused = checks.check(task, files)
-    return refused or Draft(source, stem, content, task_id, task, warnings)
-
-
 def _repeated(place: Place, drafts: list[Draft]) -> list[str]:
     """Return a sentence for each id that is taken, here or in this call."""
-    from spool.claim import is_over  # noqa: PLC0415
-    from spool.results import places_of_session  # noqa: PLC0415
+    from agent.service.drafts import is_used, used_before  # noqa: PLC0415
 
     problems, seen = [], set[str]()
-    for draft in drafts:
-        taken = is_over(place.workspace, draft.task_id) or next(
-            places_of_session(place.workspace, draft.task_id), None
-        )
-        if taken or draft.task_id in seen:
-            where = "is given twice" if draft.task_id in seen else "was used before"
-            problems.append(
-                f"{draft.source}: the id {draft.task_id} {where}: leave out task_id for a task that is "
-                f"dropped again and again, or run the first one again with `aispool retry {draft.task_id}`"
-            )
-        seen.add(draft.task_id)
+    for one in drafts:
+        if one.task_id in seen:
+            problems.append(f"{one.source}: {used_before(one.task_id, 'is given twice')}")
+        elif is_used(place.workspace, one.task_id):
+            problems.append(f"{one.source}: {used_before(one.task_id)}")
+        seen.add(one.task_id)
     return problems
 
 

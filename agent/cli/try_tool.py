@@ -18,11 +18,12 @@ from subprocess import DEVNULL
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
-from agent.cli.cancel import cancel
 from agent.cli.place import InputError, Place
 from agent.cli.wait import POLL_S, Watch, Watched
 from agent.cluster import CLUSTER
 from agent.inspect.agents import any_alive
+from agent.service.actions import cancel
+from agent.service.errors import ServiceError
 from agent.tools.credentials import prepared_logins
 from spool.names import given_id
 from spool.refusal import Refusal
@@ -95,8 +96,8 @@ def _call(place: Place, content: bytes, timeout_s: float) -> Watched:
     give_up_s = time.monotonic() + timeout_s + SLACK_S
     while not list(watch.look(time.monotonic())):
         if stands_still(watched.view) or time.monotonic() >= give_up_s:
-            with suppress(InputError):  # it ended at this moment, or its file is gone
-                cancel(place, watched.task_id)
+            with suppress(ServiceError):  # it ended at this moment, or its file is gone
+                cancel(place.desk, watched.task_id, host=place.where)
             path.unlink(missing_ok=True)
             break
         time.sleep(POLL_S)

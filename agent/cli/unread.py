@@ -11,54 +11,30 @@ from typing import TYPE_CHECKING
 
 import click
 
-from agent.config import ConfigError, load_or_defaults
-from agent.sanitize import one_line
-from agent.tools.registry import Registry
+from agent.config import load_or_defaults
+from agent.service.checks import Checks, instead
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from agent.cli.place import Place
     from agent.config import AgentConfig
-    from spool.refusal import Refusal
-    from spool.task import Task
 
 
-class Checks:
-    """The rules that tasks are checked by here, as far as their files can be read."""
-
-    def __init__(self, place: Place) -> None:
-        self._workspace = place.workspace
-        self.config = usable_config(place, "the agent checks the task's paths")
-        self._paths_unknown = load_or_defaults(place.workspace)[1] is not None
-        self._registry: Registry | None = None
-        try:
-            self._registry = Registry.load(place.workspace)
-        except ConfigError as error:
-            _say(error, "the agent checks the task")
-
-    def check(self, task: Task, files: Path | None) -> Refusal | None:
-        """Say why a task cannot be accepted; None when it can, or when only the agent knows."""
-        if self._registry is None:
-            return None
-        config = self.config
-        if self._paths_unknown:
-            config = config.model_copy(update={"allowed_paths": ("/",)})
-        return self._registry.check(task, self._workspace, config, files)
+def checks_of(place: Place) -> Checks:
+    """Return the rules that tasks are checked by here, and say which could not be read."""
+    checks = Checks(place.workspace)
+    for note in checks.notes:
+        click.echo(f"aispool: {note}", err=True)
+    return checks
 
 
-def usable_config(place: Place, instead: str) -> AgentConfig:
+def usable_config(place: Place, so: str) -> AgentConfig:
     """Return the options, or the defaults; then say so.
 
     Args:
         place: whose options.
-        instead: what is so without them.
+        so: what is so without them.
     """
     config, mistake = load_or_defaults(place.workspace)
     if mistake is not None:
-        _say(mistake, instead)
+        click.echo(f"aispool: {instead(mistake, so)}", err=True)
     return config
-
-
-def _say(mistake: ConfigError, instead: str) -> None:
-    click.echo(f"aispool: {one_line(mistake)} ({instead} meanwhile)", err=True)

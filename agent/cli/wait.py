@@ -12,7 +12,7 @@ import click
 from agent.cli.command import command
 from agent.cli.hosts import hosts_option
 from agent.cli.ids import ids_argument
-from agent.cli.place import Place, failed, json_option, pass_place, print_json, unknown
+from agent.cli.place import Place, failed, json_option, pass_place, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -84,7 +84,7 @@ class Watch:
         """Look once at each; yield those that are over now.
 
         Raises:
-            InputError: an id is unknown at the first look.
+            ServiceError: an id is unknown at the first look.
         """
         for task in self.pending:
             self._look_at(task, now_s)
@@ -123,6 +123,8 @@ class Watch:
 
     def _gone(self, task: Watched) -> None:
         if task.view is None:
+            from agent.service.places import unknown  # noqa: PLC0415
+
             raise unknown(self.workspace, task.task_id)
         task.verdict = "rejected" if self._is_rejected(task) else "removed"
 
@@ -161,7 +163,7 @@ def poll(watch: Watch, give_up_s: float | None, over: Callable[[Watched], None])
     """Look until all are over, or until a time of the monotonic clock; `over` is called for each.
 
     Raises:
-        InputError: an id is unknown at the first look.
+        ServiceError: an id is unknown at the first look.
     """
     while True:
         now_s = time.monotonic()
@@ -177,8 +179,8 @@ def _say(task: Watched) -> None:
 
 
 def _standing(task: Watched) -> str:
-    from agent.service.standing import standing  # noqa: PLC0415
     from agent.sanitize import one_line  # noqa: PLC0415
+    from agent.service.standing import standing  # noqa: PLC0415
 
     reason = f": {one_line(standing(task.view))}" if task.view else ""
     return f"{task.state}{reason}"

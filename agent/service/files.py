@@ -22,6 +22,7 @@ from spool.names import FILES_SUFFIX, stem_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
     from agent.service.places import Desk, Found
     from spool.workspace import Workspace
 
@@ -117,7 +118,7 @@ def open_file(desk: Desk, task_id: str, relative: str, host: str | None = None) 
         os.close(descriptor)
         raise missing
     modified_at = datetime.fromtimestamp(status.st_mtime, UTC)
-    return Opened(relative, open(descriptor, "rb"), status.st_size, modified_at, kind_of(relative))
+    return Opened(relative, os.fdopen(descriptor, "rb"), status.st_size, modified_at, kind_of(relative))
 
 
 def open_below(folder: int, parts: list[str]) -> int:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agent.cli import take
-from agent.cli.place import Place
-from agent.cli.take import cancel_waiting
+from agent.config import load_or_defaults
 from agent.host import claiming
+from agent.service import ending
+from agent.service.ending import cancel_waiting
 from spool import claim as claims
 from spool.exclusive import move_new
 from spool.files import make_folder
@@ -108,7 +108,7 @@ def test_claimed_at_the_same_moment(
         claims.claim(workspace, name, path, "build")
         return claims.claim(*arguments)
 
-    monkeypatch.setattr(take, "claim", too_late)
+    monkeypatch.setattr(ending, "claim", too_late)
     aispool("cancel", "build")
     assert (workspace.agent("other") / "build" / "cancel").exists()
 
@@ -123,7 +123,7 @@ def test_edited_at_the_same_moment(
         dropped(task_id="another")
         return claims.claim(*arguments)
 
-    monkeypatch.setattr(take, "claim", edited)
+    monkeypatch.setattr(ending, "claim", edited)
     assert "no task build" in aispool("cancel", "build", code=1).err
     assert json.loads(path.read_bytes())["task_id"] == "another"
     assert not (workspace.results / "build").exists()
@@ -202,7 +202,7 @@ def test_an_agent_and_a_cancellation_race(workspace: Workspace, dropped: Run) ->
         thread = threading.Thread(target=claim_it)
         thread.start()
         barrier.wait()
-        cancelled = cancel_waiting(Place(str(workspace.root)), view)
+        cancelled = cancel_waiting(workspace, view, load_or_defaults(workspace)[0])
         thread.join()
         claimed = (workspace.agent(name) / f"t{number}").exists()
         assert claimed is (cancelled is None)

@@ -1,6 +1,6 @@
 """Ending a waiting task as an agent would: the same steps, under a name and a lock of this process.
 
-Whoever takes over what a killed command line left finds `cancel` in the claim and finishes the same way; a
+Whoever takes over what a killed process left finds `cancel` in the claim and finishes the same way; a
 file claimed before that was made is only given back, and waits as before.
 """
 
@@ -9,17 +9,17 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import threading
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from agent.cli.place import InputError
-from agent.cli.unread import usable_config
 from agent.config import host_name
 from agent.host.claiming import proceed
 from agent.host.intake import Dropped
 from agent.host.site import Site
 from agent.inspect.agents import COMMAND_LINE_PREFIX
+from agent.service.errors import ServiceError
 from agent.tools.registry import Registry
 from spool.claim import claim, claims_of, is_over
 from spool.files import no_writer_holds, open_regular, read_descriptor
@@ -33,7 +33,6 @@ from spool.view import Why
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from agent.cli.place import Place
     from agent.config import AgentConfig
     from spool.view import View
     from spool.workspace import Workspace
@@ -51,15 +50,13 @@ class _AnyTask(Registry):
         """Find nothing wrong."""
 
 
-def cancel_waiting(place: Place, view: View) -> str | None:
+def cancel_waiting(workspace: Workspace, view: View, config: AgentConfig) -> str | None:
     """Cancel a waiting task and return its id; None when it is no longer what or where it was.
 
     Raises:
-        InputError: its file is being written, or is no task.
+        ServiceError: its file is being written, or is no task.
         OSError: the workspace is unwritable; what was claimed is finished by any agent.
     """
-    workspace = place.workspace
-    config = usable_config(place, "max_task_bytes is the default one")
     try:
         dropped = _seen(view, config)
     except FileNotFoundError:
@@ -79,10 +76,12 @@ def cancel_waiting(place: Place, view: View) -> str | None:
 def _seen(view: View, config: AgentConfig) -> Dropped:
     """Return the finished file as an agent that accepted it would know it."""
     if view.task is None:
-        raise InputError(f"{view.path} is not a task yet ({view.reason}): remove the file instead")
+        raise ServiceError(
+            "conflict", f"{view.path} is not a task yet ({view.reason}): remove the file instead"
+        )
     with open_regular(view.path) as descriptor:
         if no_writer_holds(descriptor) is False:
-            raise InputError(f"{view.path} is being written: try again when its writer is done")
+            raise ServiceError("conflict", f"{view.path} is being written: try again when its writer is done")
         arrived_at = datetime.fromtimestamp(os.fstat(descriptor).st_ctime, UTC)
         content = read_descriptor(descriptor, config.max_task_bytes)
     sha256 = hashlib.sha256(content).hexdigest()
@@ -100,7 +99,7 @@ def _id_of(view: View) -> str:
 @contextmanager
 def _as_agent(workspace: Workspace) -> Iterator[str]:
     """Hold a name and its lock; what a failure leaves there is for the agents to take over."""
-    name = f"{COMMAND_LINE_PREFIX}{host_name()}"[:80] + f"-{os.getpid()}"
+    name = f"{COMMAND_LINE_PREFIX}{host_name()}"[:70] + f"-{os.getpid()}-{threading.get_native_id()}"
     lock = take_agent_lock(workspace, name, LOCK_PATIENCE_S)
     try:
         yield name
