@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.cli.collab_follow import progress_of
-from agent.service.standing import standing
 from agent.sanitize import one_line
+from agent.service.standing import standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

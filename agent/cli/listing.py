@@ -89,8 +89,8 @@ def _views(place: Place, *, everything: bool) -> list[View]:
 
 
 def _print(views: list[tuple[str | None, View]]) -> None:
-    from agent.service.standing import standing  # noqa: PLC0415
     from agent.cli.table import ago, rows  # noqa: PLC0415
+    from agent.service.standing import standing  # noqa: PLC0415
 
     if not views:
         click.echo("nothing here: `aispool submit --help` shows how to give work")

@@ -10,9 +10,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from agent.service.standing import standing
 from agent.cli.table import ago, span
 from agent.sanitize import one_line
+from agent.service.standing import standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

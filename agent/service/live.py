@@ -97,7 +97,7 @@ class Live:
                     await event.wait()
                     event.clear()
         except TimeoutError:
-            pass  # noqa: S110 - the revision says so
+            pass
         finally:
             with self._changed:
                 self._listeners.discard(tell)
