@@ -15,7 +15,6 @@ from fleet_network import COLLECTOR, Network, Remote
 
 from agent.fleet import calls, rsync
 from agent.fleet.exchange import connect
-from agent.fleet.timing import Clock, retry_delay_s
 from spool.enrol import enrol
 
 if TYPE_CHECKING:
@@ -346,25 +345,6 @@ def test_an_empty_round_costs_the_same_with_any_history(network: Network) -> Non
             trace.unlink()
         (remote.bin / "rsync").unlink()
     assert touched[0] == touched[1], touched
-
-
-def test_five_quick_attempts_then_ever_slower() -> None:
-    quick = [retry_delay_s(number, 600, 0.5) for number in range(1, 5)]
-    assert quick == sorted(quick)
-    assert quick[-1] <= 30
-    slow = [retry_delay_s(number, 600, 0.5) for number in range(5, 30)]
-    assert slow == sorted(slow)
-    assert slow[-1] == pytest.approx(600, rel=0.1)
-    assert retry_delay_s(3, 600, 0.0) != retry_delay_s(3, 600, 0.99), "not all at once"
-
-
-def test_what_waits_wakes_a_host_that_answers_and_no_other() -> None:
-    clock = Clock(due_s=100, ended_s=0)
-    clock.wake(50)
-    assert clock.due_s == 50
-    clock = Clock(due_s=100, failures=2)
-    clock.wake(50)
-    assert clock.due_s == 100
 
 
 def test_hosts_are_taken_up_and_left_while_the_collector_runs(
