@@ -230,6 +230,20 @@ class Index:
         assert self._folder is not None
         return self._folder / store.NAME
 
+    def _make(self, folder: Path) -> None:
+        """Make the file's folder, but no workspace where one was: its disk may be mounted there again.
+
+        Raises:
+            ServiceError: the workspace is not there.
+        """
+        if folder.is_dir():
+            return
+        if not self.desk.workspace.tasks.is_dir():
+            raise ServiceError(
+                "unavailable", f"there is no workspace in {self.desk.root} now: is its disk mounted?"
+            )
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
     def _leave(self, why: str) -> None:
         """Go on with an index of our own, which ends with us."""
         log.warning("the index is kept in a temporary folder", what=why)
@@ -255,7 +269,7 @@ class Index:
             if now[0] == identity[0]:
                 raise sqlite3.DatabaseError("a part of the index was deleted")
         while True:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._make(path.parent)
             before = _inode(path)
             database = store.connect(store.file_in(path.parent))
             identity = _identity(path)
@@ -315,7 +329,7 @@ class Index:
     def _alone(self) -> Iterator[bool]:
         """Keep other processes from refreshing; False while one does."""
         path = self._path().with_name(store.NAME + ".refresh")
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._make(path.parent)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             yield self._locked(descriptor)
