@@ -11,8 +11,6 @@ from agent.cli.place import InputError, Place, failed, json_option, pass_place, 
 
 if TYPE_CHECKING:
     from agent.fleet.hosts import Host
-    from agent.fleet.layout import Mirror
-    from agent.fleet.state import HostState
 
 
 @command("status")
@@ -30,9 +28,10 @@ def status_command(place: Place, *, as_json: bool) -> None:
     """
     from agent.fleet.layout import Fleet  # noqa: PLC0415 - `--help` needs none of it
     from agent.inspect.documents import document  # noqa: PLC0415
+    from agent.service.fleet import standing  # noqa: PLC0415
 
     fleet = Fleet(place.workspace)
-    found = [_standing(fleet.mirror(name)) for name in hosts_of(place)]
+    found = [standing(fleet.mirror(name)) for name in hosts_of(place)]
     if as_json:
         print_json(document(place.workspace, collector_works=collector_works(place), hosts=found))
     else:
@@ -59,39 +58,7 @@ def hosts_of(place: Place) -> list[str]:
 
 def collector_works(place: Place) -> bool:
     """Tell whether a collector works on this workspace."""
-    from spool.locks import is_held, lock_path  # noqa: PLC0415
-
-    return is_held(lock_path(place.workspace.root / "fleet" / ".collector"))
-
-
-def _standing(mirror: Mirror) -> dict[str, Any]:
-    from agent.fleet.gone import gone  # noqa: PLC0415
-    from agent.fleet.outbox import parcels  # noqa: PLC0415
-    from agent.fleet.reasons import unreachable  # noqa: PLC0415
-    from agent.fleet.state import HostState, read_state  # noqa: PLC0415
-    from spool.records import DamagedError  # noqa: PLC0415
-
-    try:
-        state: HostState | None = read_state(mirror)
-    except DamagedError:
-        state = None
-    state = state or HostState(host=mirror.name, address="")
-    sent = [parcel.note() for parcel in parcels(mirror.sent.tasks)]
-    lost_sight_of = gone(mirror)
-    return {
-        **state.model_dump(mode="json"),
-        "on_its_way": sum(1 for _ in parcels(mirror.outbox.tasks)),
-        "unknown": sum(1 for note in sent if note is not None and note.seen_at is None),
-        "unaccounted": lost_sight_of,
-        "trouble": unreachable(mirror) or state.error or _about(lost_sight_of),
-    }
-
-
-def _about(gone: list[str]) -> str | None:
-    if not gone:
-        return None
-    more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
-    return f"{gone[0]}{more} gone from there: `aispool show --all {gone[0]}` says what to do"
+    return place.desk.collector_works()
 
 
 def _print(found: list[dict[str, Any]]) -> None:
