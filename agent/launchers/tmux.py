@@ -24,9 +24,10 @@ from typing import TYPE_CHECKING, Final
 
 from agent.launchers.base import Immediate, LaunchError, SessionExists
 from agent.launchers.calls import Answer, ask, environment, missing, spawn
-from agent.launchers.forked import Fork, NotReadyError, Starter
+from agent.launchers.forked import Fork, Starter
 from agent.launchers.place import alone, beside_or, private_folder, short_hash
 from agent.launchers.servers import server_pids
+from agent.launchers.wrappers import NotReadyError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
