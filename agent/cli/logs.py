@@ -43,13 +43,14 @@ def logs_command(
       aispool logs -n 1 --json nightly-build | jq -r '.lines[0]'
     """
     from agent.inspect.follow import Follower, last_lines  # noqa: PLC0415 - `--help` needs none of it
+    from agent.service.logs import output_files  # noqa: PLC0415
 
     if follow and as_json:
         raise click.UsageError("--follow has no end to put into one document: leave out --json or -f")
     place = place.of(task_id)
     view = place.find(task_id)
     write = _writer(raw=raw)
-    files = _files(place, view)
+    files = output_files(place.workspace, view)
     if as_json:
         _print_document(
             place, view, last_lines(files, lines) if lines is not None else _whole(files), raw=raw
@@ -119,22 +120,9 @@ def _writer(*, raw: bool) -> Callable[[Iterable[bytes]], None]:
 
 
 def _log(place: Place, view: View) -> Path:
-    named = view.result.output.log if view.result else view.status.log if view.status else None
-    return place.root / named if named else place.workspace.logs / f"{view.tool}-{view.task_id}.log"
+    from agent.service.logs import log_file  # noqa: PLC0415
 
-
-def _files(place: Place, view: View) -> list[Path]:
-    """Return where a task's output lies: its log behind the rotated part, else its attempts' files."""
-    from spool.attempt import attempts_of  # noqa: PLC0415
-
-    log = _log(place, view)
-    if view.place in {"tasks", "held"}:
-        return []
-    found = [path for path in (log.with_name(log.name + ".1"), log) if path.is_file()]
-    if found:
-        return found
-    streams = (path for attempt in attempts_of(view.path) for path in (attempt.stdout, attempt.stderr))
-    return [path for path in streams if path.is_file()]
+    return log_file(place.workspace, view) or place.workspace.logs / f"{view.task_id}.log"
 
 
 def _whole(files: list[Path]) -> Iterable[bytes]:

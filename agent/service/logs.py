@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from agent.service.places import Desk, Place
     from spool.view import View
+    from spool.workspace import Workspace
 
 PIECE_BYTES: Final = 1 << 16
 _POSITION_BITS: Final = 40
@@ -42,7 +43,12 @@ class _Open:
 
     descriptor: int
     size_bytes: int
-    tag: int
+    inode: int
+
+    @property
+    def tag(self) -> int:
+        """Return a number from 1 that tells one file of a task from another."""
+        return self.inode % ((1 << _FILE_BITS) - 1) + 1
 
 
 class LogSource:
@@ -97,40 +103,47 @@ class LogSource:
     @contextmanager
     def _opened(self, view: View, *, over: bool) -> Iterator[list[_Open]]:
         with ExitStack() as stack:
-            found = []
+            found: dict[int, _Open] = {}
             for path in self._paths(view, over=over):
                 part = _open(self._place.workspace.root, path)
                 if part is not None:
                     stack.callback(os.close, part.descriptor)
-                    found.append(part)
-            yield _once(found)
+                    found.setdefault(part.inode, part)
+            yield list(found.values())
 
     def _paths(self, view: View, *, over: bool) -> list[Path]:
         """Return where the output lies: the log behind its rotated part, else the attempts' files.
 
-        The rotated part comes twice: opened before the log and again after it, so that a rotation in between
-        hides nothing.
+        Both parts of the log come twice: what was the log when it was opened is its rotated part a moment
+        later, so that a rotation in between hides nothing.
         """
-        if view.place in {"tasks", "held"}:
-            return []
-        log_file = self._log(view)
-        if log_file is not None:
-            before = log_file.with_name(log_file.name + ".1")
-            if before.is_file() or log_file.is_file():
-                return [before, log_file, before, log_file]
-        if not over:
-            return []  # what two streams say meanwhile has no order
-        streams = (path for attempt in attempts_of(view.path) for path in (attempt.stdout, attempt.stderr))
-        return list(streams)
+        found = output_files(self._place.workspace, view)
+        file = log_file(self._place.workspace, view)
+        if file is not None and file in found:
+            before = file.with_name(f"{file.name}.1")
+            return [before, file, before, file]
+        return found if over else []  # what two streams say meanwhile has no order
 
-    def _log(self, view: View) -> Path | None:
-        """Return the log; what a record says counts only where it names a file of logs/."""
-        logs = self._place.workspace.logs
-        named = view.result.output.log if view.result else view.status.log if view.status else None
-        folder, _, name = (named or "").rpartition("/")
-        if folder == logs.name and name.endswith(".log") and not name.startswith("."):
-            return logs / name
-        return logs / f"{view.tool}-{view.task_id}.log" if is_task_id(view.tool) else None
+
+def log_file(workspace: Workspace, view: View) -> Path | None:
+    """Return a task's log, made or not; what a record says counts only where it names a file of logs/."""
+    named = view.result.output.log if view.result else view.status.log if view.status else None
+    folder, _, name = (named or "").rpartition("/")
+    if folder == workspace.logs.name and name.endswith(".log") and not name.startswith("."):
+        return workspace.logs / name
+    return workspace.logs / f"{view.tool}-{view.task_id}.log" if is_task_id(view.tool) else None
+
+
+def output_files(workspace: Workspace, view: View) -> list[Path]:
+    """Return where a task's output lies: its log behind the rotated part, else its attempts' files."""
+    if view.place in {"tasks", "held"}:
+        return []
+    file = log_file(workspace, view)
+    parts = (file.with_name(f"{file.name}.1"), file) if file is not None else ()
+    if found := [path for path in parts if path.is_file()]:
+        return found
+    streams = (path for attempt in attempts_of(view.path) for path in (attempt.stdout, attempt.stderr))
+    return [path for path in streams if path.is_file()]
 
 
 def log(desk: Desk, task_id: str, host: str | None = None) -> LogSource:
@@ -158,18 +171,7 @@ def _open(root: Path, path: Path) -> _Open | None:
     if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
         return None
-    return _Open(descriptor, status.st_size, _tag(status.st_ino))
-
-
-def _tag(inode: int) -> int:
-    """Return a number from 1 that tells one file of a task from another."""
-    most = (1 << _FILE_BITS) - 1
-    return inode % most + 1
-
-
-def _once(parts: list[_Open]) -> list[_Open]:
-    """Return each part once, where it was seen last before the current log."""
-    return list({part.tag: part for part in parts}.values())
+    return _Open(descriptor, status.st_size, status.st_ino)
 
 
 def _offset(tag: int, position: int) -> int:
