@@ -50,10 +50,12 @@ class Live:
         self._watch = Watch(
             (workspace.tasks, workspace.held, workspace.sessions, workspace.results), self._hint
         )
-        self._thread = threading.Thread(target=self._run, name="index", daemon=True)
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin to look; what is on disk is seen a moment later."""
+        """Begin to look, for the first time or again; what is on disk is seen a moment later."""
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="index", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -62,8 +64,9 @@ class Live:
             self._stopping = True
             self._changed.notify_all()
         self._woken.set()
-        if self._thread.ident is not None:
+        if self._thread is not None:
             self._thread.join()
+            self._thread = None
         self._tell()
 
     def look(self) -> None:
