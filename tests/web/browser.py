@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 TESTS = Path(__file__).parents[1]
 AXE = TESTS.parent / ".venv" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
 SCREENSHOTS = TESTS.parent / "agent" / "web" / "screenshots"
-CHROMIUM = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
+CHROMIUM = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+]
 LOGIN = re.compile(r"http://127\.0\.0\.1:(\d+)/login\?key=\S+")
 NOISE = re.compile(
     r"net::ERR_(CONNECTION_REFUSED|INCOMPLETE_CHUNKED|EMPTY_RESPONSE|CONNECTION_RESET|FAILED)|WebSocket"
@@ -109,6 +109,7 @@ class Site:
         assert self.process is not None
         self.process.kill()
         self.process.wait(10)
+        self._forget()
 
     def stop(self) -> None:
         if self.process is not None and self.process.poll() is None:
@@ -117,6 +118,12 @@ class Site:
                 self.process.wait(15)
             except subprocess.TimeoutExpired:
                 self.kill()
+            self._forget()
+
+    def _forget(self) -> None:
+        assert self.process is not None
+        assert self.process.stdout is not None
+        self.process.stdout.close()
 
     def token(self, *scopes: str) -> str:
         """Make a token with these scopes."""

@@ -173,7 +173,7 @@ class TaskPage:
         if not files:
             text("div", "There are no files yet.", "empty")
             return
-        with ui.element("table").classes("task-table"):
+        with ui.element("table").classes("task-table"), ui.element("tbody"):
             for file in files[:MAX_FILES]:
                 with ui.element("tr"):
                     with ui.element("td").classes("name"):

@@ -137,7 +137,7 @@ class TasksPage:
         self._draw_foot()
 
     def _draw_filters(self) -> None:
-        with ui.element("div").classes("line-of").props('role="group" aria-label="Filter by state"'):
+        with ui.element("div").classes("line-of filters").props('role="group" aria-label="Filter by state"'):
             for filter_ in FILTERS:
                 button = (
                     ui.button(filter_.label, color=None).classes("line").props("unelevated dense no-caps")
@@ -161,7 +161,7 @@ class TasksPage:
                         on_change=lambda e, name=name: self._pick(name, e.value),
                     )
                     .props("outlined dense options-dense")
-                    .style("flex: 0 1 9.5rem; min-width: 7rem")
+                    .style("flex: 1 1 7rem; max-width: 12rem")
                 )
 
     def _draw_foot(self) -> None:

@@ -58,7 +58,15 @@ class Terminal:
             button.props("unelevated dense")
         self._box = ui.element("div").classes("terminal-box")
         with self._box:
-            options = {"cols": COLUMNS, "rows": ROWS, "fontSize": 13, "scrollback": 1000, "theme": THEME}
+            options = {
+                "cols": COLUMNS,
+                "rows": ROWS,
+                "fontSize": 13,
+                "scrollback": 1000,
+                "theme": THEME,
+                "minimumContrastRatio": 4.5,
+                "cursorBlink": False,
+            }
             self._screen = ui.xterm(options).on_data(self._typed).on_resize(self._resized)
         ui.context.client.on_delete(self.close)
         self._show_buttons()

@@ -61,7 +61,9 @@ def _attempt(attempt: Mapping[str, Any]) -> None:
             text("span", label_of(state), f"chip s-{state}")
         if attempt.get("reason"):
             text("div", one_line(attempt["reason"])).style("overflow-wrap: anywhere")
-        details = [f"exit code {attempt['exit_code']}"] if attempt.get("exit_code") is not None else []
+        code = attempt.get("exit_code")
+        said = attempt.get("reason") == f"exit code {code}"
+        details = [] if code is None or said else [f"exit code {code}"]
         if attempt.get("signal"):
             details.append(f"signal {attempt['signal']}")
         if attempt.get("started_at") and attempt.get("finished_at"):

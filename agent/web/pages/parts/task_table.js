@@ -24,7 +24,7 @@ export default {
             <td class="name"><a class="task" :href="row.href" @keydown="onKey($event, row)">{{ row.task_id }}</a><div class="reason">{{ row.reason }}</div></td>
             <td class="what clip" :title="row.what">{{ row.what }}</td>
             <td class="host nowrap">{{ row.host }}</td>
-            <td class="labels"><span class="tag" v-for="label in row.labels" :key="label">{{ label }}</span></td>
+            <td class="labels"><div><span class="tag" v-for="label in row.labels" :key="label" :title="label">{{ label }}</span></div></td>
             <td class="when nowrap"><time :datetime="row.changed_at" :title="local(row.changed_at)">{{ ago(row.changed_at, now) }}</time></td>
             <td class="took number">{{ lasted(row.duration_s) }}</td>
             <td class="more" v-if="choosing">
