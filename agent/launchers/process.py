@@ -1,17 +1,17 @@
 """Sessions without a terminal, for short commands: a process each, in a session of its own (setsid(2)).
 
-Starting one costs one new process and no server. Nobody can look at it or type to it; what it prints is in
-the task's log as ever.
+Starting one costs a fork and no server. Nobody can look at it or type to it; what it prints is in the task's
+log as ever.
 
-The only record of a session is a file of its name, to which its process prints and whose lock (flock(2)) it
-holds by that: the lock ends with the process, whoever started it. The file goes when its process has ended,
-what is in it (a task's own output is not) into the agent's log. An agent that was killed leaves the files of
+The only record of a session is a link of its name to `PID TICKS BOOT`, which tell the process for sure. A
+forked wrapper waits until that is there; when we die before, it ends and did nothing. Beside it lies what the
+process itself prints, which is nothing unless the wrapper failed (a task's own output is not there): when the
+process has ended, that goes into the agent's log, and both files go. An agent that was killed leaves those of
 its sessions; the next one removes those that are over when it starts its first.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shlex
 import signal
@@ -22,20 +22,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from agent import log
-from agent.launchers.base import Immediate, LaunchError, SessionExists
+from agent.launchers.base import Immediate, LaunchError, SessionExists, Start
 from agent.launchers.calls import detach
 from agent.launchers.place import alone, beside_or, private_folder, short_hash
 from agent.launchers.reaper import Reaper
+from agent.launchers.wrappers import Forks, NotReadyError
+from agent.proctree import boot_id, is_same, start_ticks
 from spool.files import read_regular
-from spool.locks import is_held
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator, Sequence
 
 PREFIX: Final = "task-"
+STARTER: Final = "aispool-starter"
 PATH_LIMIT_BYTES: Final = 3900
 WORDS_BYTES: Final = 1 << 20
 GONE_S: Final = 1.0
+STARTER_AGAIN_S: Final = 60.0
 FOLLOW: Final = (
     """echo "$1 has no terminal: this follows what it prints, as 'aispool logs -f $1' does; C-c leaves it" """
     """>&2; """
@@ -54,6 +58,8 @@ class ProcessLauncher(Immediate):
         self._folder = beside_or(self._workspace, ".aispool.process", fallback, PATH_LIMIT_BYTES)
         self._mutex = threading.Lock()  # the file lock alone is polled for, which costs milliseconds
         self._reaper = Reaper(self._clear)
+        self._forks: Forks | None = None
+        self._forks_again_s = 0.0
         self._swept = False
 
     def available(self) -> str | None:
@@ -64,29 +70,42 @@ class ProcessLauncher(Immediate):
         """Name the session of a task; every id is a file's name."""
         return PREFIX + task_id
 
+    def warm_up(self) -> None:
+        """Start the process that forks wrappers, unless there is one."""
+        if self._forks is None and time.monotonic() >= self._forks_again_s:
+            forks = Forks(STARTER)
+            try:
+                process = _detach(forks.argv, self._workspace, Path(os.devnull))
+            except LaunchError:
+                forks.close()
+                self._forks_again_s = time.monotonic() + STARTER_AGAIN_S
+                return
+            self._reaper.add(STARTER, process.pid, process)
+            self._forks = forks
+
+    def close(self) -> None:
+        """End the process that forks wrappers; what runs goes on, and the next start makes another."""
+        if self._forks is not None:
+            self._forks.close()
+            self._forks = None
+
     def start(self, task_id: str, argv: Sequence[str], cwd: Path) -> None:
         """Run `argv` as a process of its own, which outlives us."""
-        name = self.session_name(task_id)
-        private_folder(self._folder)
-        with self._alone():
-            self._sweep()
-            descriptor = self._take(name)
-            if descriptor is None:
-                attach = shlex.join(self.attach_command(task_id))
-                raise SessionExists(f"a process has the session {name} already; attach: {attach}")
+        self._start(Start(task_id, tuple(argv), cwd))
+
+    def start_all(self, starts: Sequence[Start]) -> dict[str, LaunchError]:
+        """Start them; a wrapper that may be forked is."""
+        errors = {}
+        for start in starts:
             try:
-                process = detach(argv, cwd=cwd, output=descriptor)
-            except LaunchError:
-                (self._folder / name).unlink(missing_ok=True)
-                raise
-            finally:
-                os.close(descriptor)
-            self._reaper.add(name, process)
+                self._start(start)
+            except LaunchError as error:
+                errors[start.task_id] = error
+        return errors
 
     def attach_command(self, task_id: str) -> list[str]:
         """Give the words that say that there is no terminal, and follow what the task prints to its end."""
-        name = self.session_name(task_id)
-        pid = self._reaper.pid_of(name) or next(iter(self._pids(name)), None)
+        pid = self._living(self.session_name(task_id))
         until = f"--pid={pid}" if pid else ""
         return ["sh", "-c", FOLLOW, str(self._workspace), task_id, until]
 
@@ -94,45 +113,87 @@ class ProcessLauncher(Immediate):
         """List the names of all sessions whose process lives."""
         if not self._folder.exists():
             return set()
-        with self._alone():
-            return {name for name in self._names() if is_held(self._folder / name)}
+        return {name for name in self._names() if self._living(name)}
 
     def exists(self, task_id: str) -> bool:
         """Say whether the task has a session."""
-        return self.session_name(task_id) in self.sessions()
+        return self._living(self.session_name(task_id)) is not None
 
     def end(self, task_id: str) -> None:
         """Hang up on the session's process; one that ignores it outlives its session, as it does in tmux."""
         name = self.session_name(task_id)
-        for pid in self._pids(name):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGHUP)
+        pid = self._living(name)
+        if pid is None:
+            return
+        with suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGHUP)
         deadline = time.monotonic() + GONE_S
-        while self.exists(task_id) and time.monotonic() < deadline:
+        while self._living(name) == pid and time.monotonic() < deadline:
             time.sleep(0.002)
-        (self._folder / name).unlink(missing_ok=True)
+        with self._alone():
+            self._unlink(name)
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        with self._mutex, alone(self._folder / ".lock"):
-            yield
-
-    def _take(self, name: str) -> int | None:
-        """Open and lock the file of a new session; None when its process lives."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+    def _start(self, start: Start) -> None:
+        name = self.session_name(start.task_id)
+        private_folder(self._folder)
+        if start.attempt is not None:
+            self.warm_up()
         try:
-            descriptor = os.open(self._folder / name, flags, 0o600)
+            with self._alone():
+                self._sweep()
+                if self._living(name):
+                    attach = shlex.join(self.attach_command(start.task_id))
+                    raise SessionExists(f"a process has the session {name} already; attach: {attach}")
+                self._unlink(name)
+                if not (start.attempt and self._fork(name, start.attempt)):
+                    self._spawn(name, start)
         except OSError as error:
             message = (
                 f"cannot write in {self._folder}: {error.strerror}; make it writable and free some space"
             )
             raise LaunchError(message) from error
+
+    def _fork(self, name: str, attempt: Path) -> bool:
+        """Start a session whose wrapper is forked; False when nobody can do that now."""
+        if self._forks is None:
+            return False
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
+            with self._forks.ask_for(attempt) as wrapper:
+                self._words(name).touch(0o600)
+                self._record(name, wrapper.pid)
+                wrapper.begin(str(self._words(name)))
+        except NotReadyError:
+            if not self._forks.has_begun:
+                self._forks_again_s = time.monotonic() + STARTER_AGAIN_S
+            self.close()
+            return False
+        return True
+
+    def _spawn(self, name: str, start: Start) -> None:
+        try:
+            process = _detach(start.argv, start.cwd, self._words(name))
+        except LaunchError:
+            self._unlink(name)
+            raise
+        self._record(name, process.pid, process)
+
+    def _record(self, name: str, pid: int, process: subprocess.Popen[bytes] | None = None) -> None:
+        """Write down whose session it is; one that has ended already is cleared by the reaper."""
+        self._reaper.add(name, pid, process)
+        (self._folder / name).symlink_to(f"{pid} {start_ticks(pid) or 0} {boot_id()}")
+
+    def _living(self, name: str) -> int | None:
+        """Return the pid of a session's process; None when it has none, or that has ended."""
+        try:
+            pid, ticks, boot = (self._folder / name).readlink().name.split()
+        except FileNotFoundError:
             return None
-        return descriptor
+        return int(pid) if is_same(int(pid), int(ticks), boot) else None
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        with self._mutex, alone(self._folder / ".lock"):
+            yield
 
     def _sweep(self) -> None:
         """Clear once what an agent left that was killed."""
@@ -148,29 +209,32 @@ class ProcessLauncher(Immediate):
                 self._remove(name)
 
     def _remove(self, name: str) -> None:
-        """Remove the file of a session that is over."""
-        file = self._folder / name
-        if not file.exists() or is_held(file):
+        """Remove the files of a session that is over, and log what its process printed."""
+        if self._living(name):
             return
-        if file.stat().st_size:
-            said = read_regular(file, WORDS_BYTES).decode(errors="replace")
+        words = self._words(name)
+        if words.exists() and words.stat().st_size:
+            said = read_regular(words, WORDS_BYTES).decode(errors="replace")
             log.warning("a session's process printed something", session=name, what=said[-500:])
-        file.unlink()
+        self._unlink(name)
 
-    def _names(self) -> list[str]:
-        return [name for name in os.listdir(self._folder) if name.startswith(PREFIX)]
+    def _unlink(self, name: str) -> None:
+        (self._folder / name).unlink(missing_ok=True)
+        self._words(name).unlink(missing_ok=True)
 
-    def _pids(self, name: str) -> list[int]:
-        """Find the processes that print to a session's file (proc(5))."""
-        try:
-            wanted = (self._folder / name).stat()
-        except FileNotFoundError:
-            return []
-        found = []
-        for process in os.listdir("/proc"):
-            if process.isdigit():
-                with suppress(OSError):  # another user's, or it just ended
-                    out = Path(f"/proc/{process}/fd/1").stat()
-                    if (out.st_dev, out.st_ino) == (wanted.st_dev, wanted.st_ino):
-                        found.append(int(process))
-        return found
+    def _words(self, name: str) -> Path:
+        return self._folder / f".{name}.out"
+
+    def _names(self) -> set[str]:
+        """Return the names of all sessions of which anything lies there."""
+        names = {name.removeprefix(".").removesuffix(".out") for name in os.listdir(self._folder)}
+        return {name for name in names if name.startswith(PREFIX)}
+
+
+def _detach(argv: Sequence[str], cwd: Path, output: Path) -> subprocess.Popen[bytes]:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(output, flags, 0o600)
+    try:
+        return detach(argv, cwd=cwd, output=descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,4 +1,4 @@
-"""Waiting for programs that were started and stay: their process table entries, and what is left to tidy."""
+"""Waiting for processes that stay when we go: the entries of our children, and what each leaves to tidy."""
 
 from __future__ import annotations
 
@@ -25,33 +25,35 @@ class Reaper:
     """
 
     on_end: Callable[[str], None]
-    _living: dict[int, tuple[str, subprocess.Popen[bytes]]] = field(default_factory=dict)
-    _pids: dict[str, int] = field(default_factory=dict)
+    _living: dict[int, tuple[str, subprocess.Popen[bytes] | None]] = field(default_factory=dict)
     _epoll: select.epoll | None = None
 
-    def add(self, name: str, process: subprocess.Popen[bytes]) -> None:
-        """Wait for a process from now on."""
+    def add(self, name: str, pid: int, child: subprocess.Popen[bytes] | None = None) -> None:
+        """Wait for a process from now on.
+
+        Args:
+            name: what `on_end` is told.
+            pid: a process that lives, or a child that was not waited for.
+            child: it, when it is ours to wait for.
+
+        Raises:
+            ProcessLookupError: it has ended, and is nobody's any more.
+        """
         if self._epoll is None:
             self._epoll = select.epoll()
             threading.Thread(target=self._work, args=(self._epoll,), name="reaper", daemon=True).start()
-        descriptor = os.pidfd_open(process.pid)
-        self._living[descriptor] = (name, process)
-        self._pids[name] = process.pid
+        descriptor = os.pidfd_open(pid)
+        self._living[descriptor] = (name, child)
         self._epoll.register(descriptor, select.EPOLLIN)
-
-    def pid_of(self, name: str) -> int | None:
-        """Return the pid of a process that was added and has not ended."""
-        return self._pids.get(name)
 
     def _work(self, epoll: select.epoll) -> None:
         while True:
             for descriptor, _ in epoll.poll():
-                name, process = self._living.pop(descriptor)
+                name, child = self._living.pop(descriptor)
                 epoll.unregister(descriptor)
                 os.close(descriptor)
-                process.wait()
-                if self._pids.get(name) == process.pid:
-                    del self._pids[name]
+                if child is not None:
+                    child.wait()
                 try:
                     self.on_end(name)
                 except (OSError, LaunchError) as error:

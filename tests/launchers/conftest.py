@@ -132,7 +132,7 @@ class Bench:
         for session in process.sessions():
             process.end(session.removeprefix("task-"))
         files = workspace / ".aispool.process"
-        wait_until(lambda: not any(files.glob("task-*")), "what has ended is cleared")
+        wait_until(lambda: not any(files.glob("*task-*")), "what has ended is cleared")
         if (workspace / ".aispool.slurm").exists():
             slurm = SlurmLauncher(workspace)
             for session in slurm.sessions():

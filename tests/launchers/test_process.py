@@ -14,7 +14,6 @@ import pytest
 
 from agent.launchers import LaunchError, SessionExists
 from agent.launchers.process import ProcessLauncher
-from spool.locks import is_held
 
 if TYPE_CHECKING:
     from conftest import Bench
@@ -37,7 +36,7 @@ def children() -> set[int]:
 
 
 def files(workspace: Path) -> list[str]:
-    return sorted(path.name for path in (workspace / ".aispool.process").glob("task-*"))
+    return sorted(path.name for path in (workspace / ".aispool.process").glob("*task-*"))
 
 
 def test_nothing_is_left_of_what_has_ended(launcher: ProcessLauncher, workspace: Path, bench: Bench) -> None:
@@ -56,7 +55,7 @@ def test_it_reads_nothing_and_has_no_terminal(
     launcher.start("t", argv, workspace)
     record = bench.record(out)
     assert record["fds"]["0"] == os.devnull
-    assert record["fds"]["1"] == record["fds"]["2"] == str(workspace / ".aispool.process/task-t")
+    assert record["fds"]["1"] == record["fds"]["2"] == str(workspace / ".aispool.process/.task-t.out")
     assert int(Path(f"/proc/{record['pid']}/stat").read_text().rpartition(")")[2].split()[4]) == 0  # tty_nr
     assert os.getsid(record["pid"]) == record["pid"]
 
@@ -73,7 +72,7 @@ def test_what_a_session_printed_is_logged(
 def test_a_session_of_another_agent_is_found_and_ended(
     launcher: ProcessLauncher, workspace: Path, bench: Bench
 ) -> None:
-    """Whoever started it may be dead: the lock alone tells."""
+    """Whoever started it may be dead."""
     out, argv = bench.recorder()
     code = (
         "import sys, pathlib\nfrom agent.launchers.process import ProcessLauncher\n"
@@ -94,19 +93,20 @@ def test_a_session_of_another_agent_is_found_and_ended(
 def test_files_of_a_killed_agent_are_cleared(launcher: ProcessLauncher, workspace: Path) -> None:
     """Those whose process lives stay."""
     launcher.start("living", WAIT, workspace)
-    (workspace / ".aispool.process/task-over").touch()
+    (workspace / ".aispool.process/task-over").symlink_to("1 0 another-boot")
+    (workspace / ".aispool.process/.task-over.out").touch()
     ProcessLauncher(workspace).start("next", WAIT, workspace)
-    assert files(workspace) == ["task-living", "task-next"]
-    assert all(is_held(workspace / ".aispool.process" / name) for name in files(workspace))
+    assert files(workspace) == [".task-living.out", ".task-next.out", "task-living", "task-next"]
 
 
 def test_what_ignores_a_hang_up_outlives_its_session(
     launcher: ProcessLauncher, workspace: Path, bench: Bench
 ) -> None:
     launcher.start("t", [sys.executable, "-I", "-S", "-c", STUBBORN], workspace)
-    file = workspace / ".aispool.process/task-t"
+    file = workspace / ".aispool.process/.task-t.out"
     bench.wait_until(lambda: file.read_text() == "deaf\n", "it ignores the signal")
-    [pid] = launcher._pids("task-t")
+    pid = launcher._living("task-t")
+    assert pid is not None
     launcher.end("t")
     assert not launcher.exists("t")
     assert Path(f"/proc/{pid}").exists()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agent.launchers import LaunchError, SessionExists, Start, socket_path
-from agent.launchers.forked import Fork, Starter
+from agent.launchers.forked import Starter
 from agent.launchers.tmux import TmuxLauncher
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def test_an_agent_that_dies_in_between_starts_nothing(bench: Bench, launcher: Tm
         (bench.attempt / name).unlink()
     (bench.root / "ran").unlink()
     assert launcher._starter is not None
-    waiting = launcher._starter._ask_for(Fork("task-t", bench.attempt))
+    waiting = launcher._starter._forks.ask_for(bench.attempt)
     assert waiting.pid in bench.processes() or Path(f"/proc/{waiting.pid}").exists()
     waiting.connection.close()
     bench.wait(lambda: not Path(f"/proc/{waiting.pid}").exists(), "it is gone")
@@ -213,7 +213,7 @@ def test_another_user_cannot_take_its_place(bench: Bench, launcher: TmuxLauncher
     )
     ready(bench, launcher)
     assert launcher._starter is not None
-    name = launcher._starter._listener.getsockname()[1:].decode()
+    name = launcher._starter._forks._listener.getsockname()[1:].decode()
     other = subprocess.Popen([*bench.command[:1], "-c", code, name], stdout=subprocess.PIPE, text=True)
     assert other.stdout is not None
     assert other.stdout.readline() == "in\n"
