@@ -2,6 +2,10 @@
 
 Borrowed from tmux 3.3a (tmux(1), CONTROL MODE): every answer stands between `%begin` and `%end` or `%error`
 lines with the same three numbers; other lines that begin with `%` are news, and never stand inside.
+
+A client whose owner was killed ends when its input does, but only after its news were written, and tmux tries
+that for ever where nobody can read them: client and server would stay. So the client itself holds the other
+end of its output open, and the news go into that pipe.
 """
 
 from __future__ import annotations
@@ -35,22 +39,26 @@ class ControlClient:
     """
 
     def __init__(self, argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> None:
+        self._answers, said = os.pipe()
         try:
             self._process = subprocess.Popen(
                 argv,
                 cwd=cwd,
                 env=env,
                 stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
+                stdout=said,
                 stderr=subprocess.DEVNULL,
                 bufsize=0,
                 start_new_session=True,
+                pass_fds=(self._answers,),
             )
         except OSError as error:
+            os.close(self._answers)
             raise LaunchError(f"cannot start {argv[0]} in {cwd}: {error.strerror}") from error
+        finally:
+            os.close(said)
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._commands, self._answers = self._process.stdin.fileno(), self._process.stdout.fileno()
+        self._commands = self._process.stdin.fileno()
         os.set_blocking(self._answers, False)
         self._unread = b""
         try:
@@ -81,10 +89,9 @@ class ControlClient:
     def close(self) -> None:
         """End the client; its server and its sessions stay."""
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         self._process.terminate()
         self._process.stdin.close()
-        self._process.stdout.close()
+        os.close(self._answers)
         try:
             self._process.wait(TIMEOUT_S)
         except subprocess.TimeoutExpired:
