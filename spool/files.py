@@ -144,7 +144,7 @@ def rename(source: Path, target: Path) -> None:
             raise
 
 
-def _write_temporary(target: Path, content: bytes) -> tuple[Path, int]:
+def _write_temporary(target: Path, content: bytes, *, flushed: bool = True) -> tuple[Path, int]:
     # cut by bytes: a name of 255 bytes may hold few characters
     readable = os.fsencode(target.name)[:100].decode(errors="ignore")
     temporary = target.with_name(f".{readable}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
@@ -152,7 +152,8 @@ def _write_temporary(target: Path, content: bytes) -> tuple[Path, int]:
     try:
         try:
             write_all(descriptor, content)
-            os.fsync(descriptor)
+            if flushed:
+                os.fsync(descriptor)
             inode = os.fstat(descriptor).st_ino
         finally:
             os.close(descriptor)
@@ -182,6 +183,22 @@ def put(target: Path, content: bytes, *, durable: bool = True) -> None:
             raise
     if durable:
         fsync_folder(target.parent)
+
+
+def post(target: Path, content: bytes) -> None:
+    """Replace a file at once, and not for good: after a power cut it may be empty.
+
+    For notices to people, which are written again.
+
+    Raises:
+        OSError: nothing was changed.
+    """
+    temporary, _ = _write_temporary(target, content, flushed=False)
+    try:
+        temporary.replace(target)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def put_new(target: Path, content: bytes) -> None:

@@ -79,7 +79,7 @@ def _find(workspace: Workspace, intake: Intake, task_id: str) -> View | None:
     """Return where a task stands; a waiting one only when it was accepted."""
     dropped = intake.get(task_id)
     if dropped is not None:
-        view = waiting_file(dropped.path, "held" if dropped.held else "tasks")
+        view = waiting_file(dropped.path, "held" if dropped.waiting.held else "tasks")
         if view is not None:
             return view
     view = session(workspace.sessions / task_id) or result(workspace, task_id)

@@ -8,17 +8,20 @@ held or removed: the next look takes the change up.
 from __future__ import annotations
 
 import os
+from collections import deque
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent import log
 from agent.cluster import CLUSTER
+from agent.host.pace import Pace
 from agent.host.schedule import Waiting, WaitingIndex
 from agent.host.trouble import is_everybodys
 from spool.admit import NotYet, Ready, Sight, Signature, Verdict, give_up_waiting, look
-from spool.files import put
+from spool.files import post
 from spool.known import place_of, repeated
-from spool.names import FILES_SUFFIX, ULID_LENGTH, WHY_SUFFIX, given_id, is_dropped_name, stem_of
+from spool.names import FILES_SUFFIX, TASK_SUFFIX, ULID_LENGTH, WHY_SUFFIX, given_id, is_dropped_name, stem_of
 from spool.records import State
 from spool.refusal import Refusal
 from spool.reject import reject
@@ -27,12 +30,15 @@ from spool.view import Why
 
 if TYPE_CHECKING:
     from datetime import datetime
-    from pathlib import Path
 
     from agent.host.site import Site
     from spool.task import Task
 
 
+LOOK_S = 0.03
+"""How long files that were listed are looked at in one turn: something more urgent may come meanwhile."""
+FIRST_LOOK_S = 0.5
+"""The same in the turn that lists them, so that what starts first has mostly come first."""
 MIN_PATIENCE_S = 0.05
 """A file that is looked at again at once would be looked at all the time."""
 
@@ -42,54 +48,65 @@ GIVEN_IDS_KEPT = 200_000
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """One accepted file that waits.
+    """One accepted file that waits; what the task holds besides is read again when it is claimed.
 
     Args:
-        path: in tasks/ or in tasks/held/.
+        folder: tasks/ or tasks/held/.
+        waiting: what the scheduler needs of it.
         sha256: of the bytes that were validated.
-        on_cluster: whether a cluster is to run it.
+        is_given: whether the id is ours, because the task brought none.
     """
 
-    task_id: str
-    path: Path
-    task: Task
+    folder: Path
+    name: str
+    waiting: Waiting
     sha256: str
     arrived_at: datetime
-    held: bool
-    on_cluster: bool = False
+    is_given: bool
 
-    def waiting(self) -> Waiting:
-        """Return what the scheduler needs of it."""
-        task = self.task
-        return Waiting(
-            task_id=self.task_id,
-            tool=task.tool,
-            submitted_at_s=self.arrived_at.timestamp(),
-            group=task.group,
-            weight=task.weight,
-            priority=task.priority_points,
-            dependencies=task.needs,
-            not_before_s=task.not_before.timestamp() if task.not_before else None,
-            expires_at_s=task.expires_at.timestamp() if task.expires_at else None,
-            host=task.host,
-            held=self.held,
-            labels=task.labels,
-            on_cluster=self.on_cluster,
-            follows_on_cluster=self.on_cluster and not task.inputs,
-        )
+    @property
+    def task_id(self) -> str:
+        """Return its id."""
+        return self.waiting.task_id
+
+    @property
+    def path(self) -> Path:
+        """Return where it lies."""
+        return self.folder / self.name
+
+
+def _waiting(task: Task, task_id: str, arrived_at: datetime, *, held: bool, on_cluster: bool) -> Waiting:
+    return Waiting(
+        task_id=task_id,
+        tool=task.tool,
+        submitted_at_s=arrived_at.timestamp(),
+        group=task.group,
+        weight=task.weight,
+        priority=task.priority_points,
+        dependencies=task.needs,
+        not_before_s=task.not_before.timestamp() if task.not_before else None,
+        expires_at_s=task.expires_at.timestamp() if task.expires_at else None,
+        host=task.host,
+        held=held,
+        labels=task.labels,
+        on_cluster=on_cluster,
+        follows_on_cluster=on_cluster and not task.inputs,
+    )
 
 
 class Intake:
-    """All names of the drop folder, and what became of each."""
+    """All names of the drop folder, and what became of each; paths are keys as text."""
 
     def __init__(self, site: Site, index: WaitingIndex) -> None:
         self.site = site
         self._index = index
-        self._sights: dict[Path, Sight] = {}
-        self._by_path: dict[Path, Dropped] = {}
+        self._sights: dict[str, Sight] = {}
+        self._by_path: dict[str, Dropped] = {}
         self._by_id: dict[str, Dropped] = {}
-        self._again: dict[Path, float] = {}
+        self._again: dict[str, float] = {}
         self._given: dict[int, str] = {}
+        self._unread: deque[str] = deque()
+        self._scan_pace = Pace()
 
     def __contains__(self, task_id: str) -> bool:
         return task_id in self._by_id
@@ -104,33 +121,73 @@ class Intake:
 
     def counts(self) -> tuple[int, int]:
         """Return how many wait, and how many are on hold."""
-        held = sum(dropped.held for dropped in self._by_id.values())
+        held = sum(dropped.waiting.held for dropped in self._by_id.values())
         return len(self._by_id) - held, held
 
     @property
     def undecided(self) -> bool:
         """Tell whether a file is there that was neither accepted nor refused yet."""
-        return bool(self._again)
+        return bool(self._again or self._unread)
 
     def scan(self) -> None:
-        """Look at every name: events are hints, this is the truth.
+        """List every name, and look at those whose files differ from what we saw: events are hints only.
+
+        A long list of new files is looked at in part, in the order of their coming; `look_on` goes on. A
+        folder that takes long to list is listed less often.
 
         Raises:
             OSError: the folder cannot be read.
         """
-        seen: set[Path] = set()
-        lines: set[Path] = set()
-        for folder in (self.site.workspace.tasks, self.site.workspace.held):
-            names = os.listdir(folder)
-            seen.update(folder / name for name in names if is_dropped_name(name))
-            lines.update(folder / name for name in names if name.endswith(WHY_SUFFIX))
-        for path in seen:
-            self._examine_alone(path)
-        # forgotten last: a file that was moved to or from hold keeps the id it was given
+        if self._unread or not self._scan_pace.may_begin(self.site.monotonic_s()):
+            return
+        began_s = self.site.monotonic_s()
+        self._scan_pace.begins()
+        changed, seen, lines = self._listed()
+        self._unread.extend(path for _, path in sorted(changed))
+        # forgotten first seen to be gone: a file that was moved to or from hold keeps the id it was given
         for path in [path for path in (*self._by_path, *self._again) if path not in seen]:
-            self.forget(path)
-        for line in lines - {path.with_suffix(WHY_SUFFIX) for path in seen}:
-            line.unlink(missing_ok=True)  # of a task that went while nobody looked
+            self._unread.append(path)
+        for line in lines - {_line_of(path) for path in seen}:
+            Path(line).unlink(missing_ok=True)  # of a task that went while nobody looked
+        self._scan_pace.took(began_s, self.site.monotonic_s())
+        self.look_on(FIRST_LOOK_S)
+
+    def _listed(self) -> tuple[list[tuple[int, str]], set[str], set[str]]:
+        """Return the files that are not as we saw them, with their ctimes; all files; all their lines."""
+        changed: list[tuple[int, str]] = []
+        seen: set[str] = set()
+        lines: set[str] = set()
+        for folder in (self.site.workspace.tasks, self.site.workspace.held):
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if is_dropped_name(entry.name):
+                        seen.add(entry.path)
+                        if (ctime_ns := self._change(entry)) is not None:
+                            changed.append((ctime_ns, entry.path))
+                    elif entry.name.endswith(WHY_SUFFIX):
+                        lines.add(entry.path)
+        return changed, seen, lines
+
+    def _change(self, entry: os.DirEntry[str]) -> int | None:
+        """Return when a file was changed that is not as we saw it; None when it is, or is gone."""
+        try:
+            status = entry.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        if entry.path in self._by_path and self._sights[entry.path].signature == Signature.of(status):
+            return None
+        return status.st_ctime_ns
+
+    def look_on(self, limit_s: float = LOOK_S) -> None:
+        """Look at files that were listed, for as long as that may take."""
+        until_s = self.site.monotonic_s() + limit_s
+        while self._unread and self.site.monotonic_s() < until_s:
+            self._examine_alone(Path(self._unread.popleft()))
+
+    @property
+    def has_more(self) -> bool:
+        """Tell whether listed files were not looked at yet."""
+        return bool(self._unread)
 
     def _examine_alone(self, path: Path) -> None:
         """Look at one name; what is wrong with it alone keeps no other from being looked at."""
@@ -146,28 +203,29 @@ class Intake:
         return min(self._again.values(), default=None)
 
     def examine_due(self) -> None:
-        """Look again at the undecided files whose time has come."""
+        """Look again at the undecided files whose time has come, and on at those that were listed."""
         now_s = self.site.monotonic_s()
         for path in [path for path, due_s in self._again.items() if due_s <= now_s]:
-            self.examine(path)
+            self.examine(Path(path))
+        self.look_on()
 
     def examine(self, path: Path) -> None:
         """Look at one name and accept, refuse or postpone it."""
         now_s = self.site.monotonic_s()
         if self._is_unchanged(path):
             return
-        looked = look(path, self._sights.get(path), now_s, self.site.rules())
+        looked = look(path, self._sights.get(str(path)), now_s, self.site.rules())
         if looked is None:
             self.forget(path)
             return
         sight, verdict = looked
-        self._sights[path] = sight
+        self._sights[str(path)] = sight
         judged: Dropped | Verdict = self.judge(path, verdict) if isinstance(verdict, Ready) else verdict
         if isinstance(judged, Refusal):
             judged = give_up_waiting(judged, sight, now_s, self.site.rules())
         match judged:
             case Dropped():
-                self._accept(judged)
+                self._accept(path, judged)
             case NotYet():
                 self._postpone(path, judged, now_s)
             case Refusal():
@@ -185,8 +243,10 @@ class Intake:
         if refusal is not None:
             return refusal
         held = path.parent == self.site.workspace.held
+        folder = self.site.workspace.held if held else self.site.workspace.tasks
         on_cluster = self.site.config.launcher_of(task) == CLUSTER
-        return Dropped(task_id, path, task, ready.sha256, ready.arrived_at, held, on_cluster)
+        waiting = _waiting(task, task_id, ready.arrived_at, held=held, on_cluster=on_cluster)
+        return Dropped(folder, path.name, waiting, ready.sha256, ready.arrived_at, task.task_id is None)
 
     def refuse(self, path: Path, refusal: Refusal) -> None:
         """Put a file into rejected/ with its reason."""
@@ -197,16 +257,16 @@ class Intake:
 
     def forget(self, path: Path) -> None:
         """Take a name out of line for good: its file is gone, claimed or refused."""
-        was_known = path in self._by_path or path in self._again
+        was_known = str(path) in self._by_path or str(path) in self._again
         self._take_out(path)
         if was_known:
             # also when its id waits elsewhere by now: what left held/ may have been seen in tasks/ first
             path.with_name(stem_of(path.name) + WHY_SUFFIX).unlink(missing_ok=True)
 
     def _take_out(self, path: Path) -> None:
-        self._sights.pop(path, None)
-        self._again.pop(path, None)
-        dropped = self._by_path.pop(path, None)
+        self._sights.pop(str(path), None)
+        self._again.pop(str(path), None)
+        dropped = self._by_path.pop(str(path), None)
         if dropped is not None and self._by_id.get(dropped.task_id) is dropped:
             del self._by_id[dropped.task_id]
             self._index.remove(dropped.task_id)
@@ -215,59 +275,59 @@ class Intake:
         """Forget all verdicts, as after a reload of the options; the next scan makes them anew."""
         self._sights.clear()
         for path in list(self._by_path):
-            self.examine(path)
+            self.examine(Path(path))
 
     def _is_unchanged(self, path: Path) -> bool:
-        sight = self._sights.get(path)
-        if sight is None or path not in self._by_path:
+        sight = self._sights.get(str(path))
+        if sight is None or str(path) not in self._by_path:
             return False
         try:
             return Signature.of(path.lstat()) == sight.signature
         except FileNotFoundError:
             return False
 
-    def _accept(self, dropped: Dropped) -> None:
-        before, sight = self._by_path.get(dropped.path), self._sights[dropped.path]
+    def _accept(self, path: Path, dropped: Dropped) -> None:
+        before, sight = self._by_path.get(str(path)), self._sights[str(path)]
         if before is not None and before.task_id != dropped.task_id:
-            self.forget(dropped.path)
-            self._sights[dropped.path] = sight
-        self._again.pop(dropped.path, None)
-        self._by_path[dropped.path] = dropped
+            self.forget(path)
+            self._sights[str(path)] = sight
+        self._again.pop(str(path), None)
+        self._by_path[str(path)] = dropped
         self._by_id[dropped.task_id] = dropped
-        self._index.insert(dropped.waiting())
-        if dropped.task.task_id is None:
+        self._index.insert(dropped.waiting)
+        if dropped.is_given:
             self._remember(dropped, sight)
         if before is None:
-            log.info("task accepted", task_id=dropped.task_id, file=dropped.path.name, tool=dropped.task.tool)
+            log.info("task accepted", task_id=dropped.task_id, file=path.name, tool=dropped.waiting.tool)
 
     def _postpone(self, path: Path, verdict: NotYet, now_s: float) -> None:
-        if path in self._by_path:
+        if str(path) in self._by_path:
             # it is being edited: not in line until it is whole again; its line stays, it holds the given id
-            sight = self._sights[path]
+            sight = self._sights[str(path)]
             self._take_out(path)
-            self._sights[path] = sight
-        if path not in self._again:
+            self._sights[str(path)] = sight
+        if str(path) not in self._again:
             log.info("file not finished", file=path.name, reason=verdict.reason)
-        elif path not in self._by_path:
+        else:
             # still so at the second look: a person may want to know
             why = path.with_name(stem_of(path.name) + WHY_SUFFIX)
-            put(why, f"- {State.QUEUED}: {verdict.reason}\n".encode(), durable=False)
-        self._again[path] = now_s + max(verdict.again_in_s, MIN_PATIENCE_S)
+            post(why, f"- {State.QUEUED}: {verdict.reason}\n".encode())
+        self._again[str(path)] = now_s + max(verdict.again_in_s, MIN_PATIENCE_S)
 
     def _remember(self, dropped: Dropped, sight: Sight) -> None:
         """Keep the id of a file that brought none: it may be edited, held and released."""
         self._given[sight.signature.inode] = dropped.task_id
         if len(self._given) > GIVEN_IDS_KEPT:
-            self._given = {self._sights[d.path].signature.inode: d.task_id for d in self._by_path.values()}
+            self._given = {self._sights[p].signature.inode: d.task_id for p, d in self._by_path.items()}
 
     def _given_id(self, path: Path) -> str:
         """Return the id that this file was given before, or a new one."""
-        before = self._by_path.get(path)
-        sight = self._sights.get(path)
+        before = self._by_path.get(str(path))
+        sight = self._sights.get(str(path))
         why = Why.read(path.with_name(stem_of(path.name) + WHY_SUFFIX))
         new = given_id(stem_of(path.name))
         candidates = (
-            before.task_id if before is not None and before.task.task_id is None else None,
+            before.task_id if before is not None and before.is_given else None,
             self._given.get(sight.signature.inode) if sight is not None else None,
             why.task_id if why is not None and why.task_id[:-ULID_LENGTH] == new[:-ULID_LENGTH] else None,
         )
@@ -293,3 +353,8 @@ class Intake:
         if files.is_symlink() or (files.exists() and not files.is_dir()):
             return Refusal(f"{files.name} is not a folder", "make it a folder that holds the input files")
         return None
+
+
+def _line_of(path: str) -> str:
+    """Return the path of the line that explains a waiting file."""
+    return path.removesuffix(TASK_SUFFIX) + WHY_SUFFIX

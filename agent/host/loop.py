@@ -180,7 +180,7 @@ class Loop:
 
     def _patience_s(self, decided: Plan) -> float:
         now_s = self.site.monotonic_s()
-        waits = [0.0 if self._inbox.has_more else self._scan_at_s - now_s]
+        waits = [0.0 if self._inbox.has_more or self._intake.has_more else self._scan_at_s - now_s]
         if (look_s := self._intake.next_look_s()) is not None:
             waits.append(look_s - now_s)
         if decided.next_due_s is not None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from spool.files import put
+from agent.host.pace import Pace
+from spool.files import post, put
 from spool.names import WHY_SUFFIX, stem_of
 from spool.records import State
 from spool.view import Why
@@ -25,9 +28,13 @@ class Whys:
     def __init__(self) -> None:
         self._written: dict[str, tuple[Dropped, str]] = {}
         self._left: Iterator[str] = iter(())
+        self._pace = Pace()
 
     def begin(self, intake: Intake) -> None:
-        """Go through all that waits once more."""
+        """Go through all that waits once more; after a long way round not at once."""
+        if not self._pace.may_begin(time.monotonic()):
+            return
+        self._pace.begins()
         waiting = [dropped.task_id for dropped in intake.waiting()]
         kept = set(waiting)
         self._written = {task_id: known for task_id, known in self._written.items() if task_id in kept}
@@ -39,12 +46,12 @@ class Whys:
         Raises:
             OSError: the disk; the lines are only information.
         """
-        for _ in range(MOST_AT_ONCE):
-            task_id = next(self._left, None)
-            if task_id is None:
-                return False
+        began_s = time.monotonic()
+        some = list(islice(self._left, MOST_AT_ONCE))
+        for task_id in some:
             self.write(task_id, intake, plan)
-        return True
+        self._pace.took(began_s, time.monotonic())
+        return len(some) == MOST_AT_ONCE
 
     def write(self, task_id: str, intake: Intake, plan: Plan) -> None:
         """Write one task's line when it changed."""
@@ -58,5 +65,8 @@ class Whys:
         # a file that was taken out of line and accepted anew, as after an edit, lost its line with that
         if self._written.get(task_id) != (dropped, line):
             path = dropped.path.with_name(stem_of(dropped.path.name) + WHY_SUFFIX)
-            put(path, line.encode(), durable=False)
+            if dropped.is_given:
+                put(path, line.encode(), durable=False)  # the id of a file that brought none is kept here
+            else:
+                post(path, line.encode())
             self._written[task_id] = (dropped, line)

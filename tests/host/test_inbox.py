@@ -318,11 +318,11 @@ def test_hold_and_release(host: Host, workspace: Workspace) -> None:
     ask(workspace, "hold", task_id="build")
     host.look()
     assert names(workspace.held) == {"build.json", "build.files"}
-    assert host.intake.waiting()[0].held
+    assert host.intake.waiting()[0].waiting.held
     ask(workspace, "release", task_id="build")
     host.look()
     assert names(workspace.held) == set()
-    assert not host.intake.waiting()[0].held
+    assert not host.intake.waiting()[0].waiting.held
 
 
 @pytest.mark.parametrize(("do", "words"), [("cancel", "cancelled before"), ("withdraw", "withdrawn before")])

@@ -1,0 +1,164 @@
+"""A long drop folder: what came first is looked at first, in parts, and it is not listed all the time."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agent.config import AgentConfig
+from agent.host.intake import Intake
+from agent.host.pace import REST, Pace
+from agent.host.schedule import WaitingIndex
+from agent.host.site import Site
+from agent.tools.registry import Registry
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import Clock
+
+    from spool.workspace import Workspace
+
+STEP_S = 0.01
+
+
+class Slow:
+    """A clock on which each look at it takes a while."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def __call__(self) -> float:
+        self.now_s += STEP_S
+        return self.now_s
+
+
+@pytest.fixture
+def slow() -> Slow:
+    return Slow()
+
+
+@pytest.fixture
+def intake(workspace: Workspace, clock: Clock, slow: Slow) -> Intake:
+    config = AgentConfig(allowed_paths=("/",), reserve_bytes=0)
+    site = Site(workspace, "A", config, Registry.load(workspace), clock.now, monotonic_s=slow)
+    return Intake(site, WaitingIndex())
+
+
+def drop(workspace: Workspace, *ids: str) -> None:
+    for task_id in ids:
+        content = json.dumps({"task_id": task_id, "tool": "shell", "command": "true"})
+        (workspace.tasks / f"{task_id}.json").write_text(content)
+
+
+def known(intake: Intake) -> list[str]:
+    return [dropped.task_id for dropped in intake.waiting()]
+
+
+def look_at_all(intake: Intake) -> int:
+    turns = 0
+    while intake.has_more:
+        intake.examine_due()
+        turns += 1
+    return turns
+
+
+def test_a_backlog_is_read_in_parts_in_the_order_of_its_coming(workspace: Workspace, intake: Intake) -> None:
+    ids = [f"t{(7 * number) % 200:03d}" for number in range(200)]
+    drop(workspace, *ids)
+    intake.scan()
+    first = known(intake)
+    assert 0 < len(first) < len(ids)
+    assert intake.undecided
+    came = sorted(ids, key=lambda task_id: (workspace.tasks / f"{task_id}.json").stat().st_ctime_ns)
+    assert first == came[: len(first)]
+    assert look_at_all(intake) > 1
+    assert known(intake) == came
+    assert not intake.undecided
+
+
+def test_what_comes_meanwhile_is_not_behind_the_backlog(workspace: Workspace, intake: Intake) -> None:
+    drop(workspace, *(f"t{number:03d}" for number in range(200)))
+    intake.scan()
+    drop(workspace, "urgent")
+    intake.examine(workspace.tasks / "urgent.json")
+    assert "urgent" in known(intake)
+    assert intake.has_more
+    look_at_all(intake)
+    assert len(known(intake)) == 201
+
+
+def test_what_is_gone_or_changed_before_its_look(workspace: Workspace, intake: Intake) -> None:
+    drop(workspace, *(f"t{number:03d}" for number in range(200)))
+    intake.scan()
+    left = next(name for name in (f"t{n:03d}" for n in range(199, 0, -1)) if name not in intake)
+    (workspace.tasks / f"{left}.json").unlink()
+    look_at_all(intake)
+    assert left not in intake
+    assert len(known(intake)) == 199
+
+
+@pytest.mark.parametrize("what", ["removed", "edited", "held"])
+def test_a_scan_sees_what_no_event_told(
+    workspace: Workspace, intake: Intake, slow: Slow, what: str, tmp_path: Path
+) -> None:
+    drop(workspace, "a", "b")
+    intake.scan()
+    look_at_all(intake)
+    (workspace.tasks / "a.why").write_text("a queued: x\n")
+    match what:
+        case "removed":
+            (workspace.tasks / "a.json").unlink()
+        case "edited":
+            other = tmp_path / "other"
+            other.write_text(
+                json.dumps({"task_id": "a", "tool": "shell", "command": "true", "priority": "high"})
+            )
+            other.rename(workspace.tasks / "a.json")
+        case "held":
+            (workspace.tasks / "a.json").rename(workspace.held / "a.json")
+    slow.now_s += 3600
+    intake.scan()
+    look_at_all(intake)
+    assert sorted(known(intake)) == (["b"] if what == "removed" else ["a", "b"])
+    if what != "removed":
+        dropped = intake.get("a")
+        assert dropped is not None
+        assert dropped.waiting.held == (what == "held")
+        assert dropped.waiting.priority > 10 or what == "held"
+    assert os.path.lexists(workspace.tasks / "a.why") == (what == "edited")
+
+
+def test_a_folder_that_takes_long_to_list_is_listed_less_often(
+    intake: Intake, slow: Slow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed: list[float] = []
+    scandir = os.scandir
+
+    def list_slowly(folder: Path) -> object:
+        listed.append(slow())
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", list_slowly)
+    for _ in range(200):
+        intake.scan()
+    assert 0 < len(listed) / 2 < 200 / REST * 4
+    assert (
+        min(after - before for before, after in zip(listed[::2], listed[2::2], strict=False)) > STEP_S * REST
+    )
+
+
+def test_a_pace_rests_in_proportion() -> None:
+    pace = Pace()
+    assert pace.may_begin(0)
+    pace.begins()
+    pace.took(0, 1)
+    pace.took(5, 6)
+    assert not pace.may_begin(6 + 2 * REST - 0.1)
+    assert pace.may_begin(6 + 2 * REST)
+    pace.begins()
+    pace.took(100, 100.5)
+    assert pace.may_begin(100.5 + 0.5 * REST)
