@@ -14,6 +14,7 @@ import shlex
 import sys
 import tempfile
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -181,13 +182,19 @@ def add_dependencies(folder: Path, probe: Probe) -> None:
         return
     options = _platform_options(probe)
     wanted = [f"{one.name}=={one.version}" for one in dependencies()]
-    argv = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", *options]
+    argv = [*_pip(), "download", "--quiet", "--no-deps", "--only-binary=:all:", *options]
     ended = calls.run([*argv, "--dest", str(folder), *wanted], PATIENCE_S)
     if ended.code != 0:
         raise ConnectError(
             f"it has Python {probe.python} on {probe.machine}, we have {ours} on {machine}, and packages for "
             f"that cannot be fetched here ({ended.said}): connect it without --offline"
         )
+
+
+def _pip() -> list[str]:
+    """Return pip's own words: ours, else that of the system; what uv or pipx made has none."""
+    ours = find_spec("pip") is not None
+    return [sys.executable if ours else "python3", "-m", "pip"]
 
 
 def _platform_options(probe: Probe) -> list[str]:

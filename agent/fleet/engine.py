@@ -46,6 +46,10 @@ if TYPE_CHECKING:
     from spool.workspace import Workspace
 
 TICK_S: Final = 1.0
+SOONEST_S: Final = 0.2
+PREPARING_SHARE: Final = 0.2
+"""So much of its time the collector looks for what people dropped, at most; with many hosts it is long."""
+LONGEST_GAP_S: Final = 10.0
 LOCK: Final = ".collector"
 MOST_THREADS: Final = 256
 
@@ -79,9 +83,10 @@ class Collector:
         self.stop = threading.Event()
         self._options = config.collector
         self._sockets = ssh.runtime_folder()
-        self._files = threading.Lock()
         self._slots = Slots(self._options.jobs)
         self._clocks: dict[str, Clock] = {}
+        self._files: dict[str, threading.Lock] = {}
+        self._prepare_at_s = 0.0
         self._retention = Retention(self._options)
         self._listed: tuple[object, ...] = ()
         self._ticked = threading.Event()
@@ -101,8 +106,10 @@ class Collector:
                 while not self.stop.is_set():
                     self._tick(pool)
                     notifier.alive(self._status())
-                    self._ticked.wait(TICK_S)
-                    self._ticked.clear()
+                    if self._ticked.wait(TICK_S):
+                        self._ticked.clear()
+                        # what happened is looked at, but not all the time
+                        self.stop.wait(min(self._prepare_at_s - time.monotonic(), TICK_S))
                 notifier.stopping()
         finally:
             self._close()
@@ -129,9 +136,13 @@ class Collector:
     def _tick(self, pool: ThreadPoolExecutor) -> None:
         self._read_hosts()
         now_s = time.monotonic()
-        for name in self._prepare():
-            if name in self._clocks:
-                self._clocks[name].wake(now_s)
+        if now_s >= self._prepare_at_s:
+            for name in self._prepare():
+                if name in self._clocks:
+                    self._clocks[name].wake(now_s)
+            took_s = time.monotonic() - now_s
+            gap_s = took_s * (1 / PREPARING_SHARE - 1)
+            self._prepare_at_s = now_s + took_s + min(max(gap_s, SOONEST_S), LONGEST_GAP_S)
         for name in self._liveliest():
             clock = self._clocks[name]
             if not clock.running and clock.due_s <= now_s:
@@ -151,8 +162,7 @@ class Collector:
         if self._sending is None:
             return set()
         try:
-            with self._files:
-                return self._sending.prepare()
+            return self._sending.prepare()
         except OSError:
             log.error("what was dropped here could not be taken")
             return set()
@@ -195,9 +205,13 @@ class Collector:
             known = self.peers.get(name)
             if known is None or (known.host != host and name not in busy):
                 one = peer(host, self.fleet.mirror(name), self.config.name, self._options, self._sockets)
-                one.watching.stop, one.files = self.stop, self._files
+                one.watching.stop, one.files = self.stop, self.files(name)
                 self._clocks[name] = self._first_clock(one)
                 yield name, one
+
+    def files(self, name: str) -> threading.Lock:
+        """Return the lock of one mirror's visible part: held to change it, and to read what people want."""
+        return self._files.setdefault(name, threading.Lock())
 
     def _first_clock(self, one: Peer) -> Clock:
         state = self._state(one)

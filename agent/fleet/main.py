@@ -29,7 +29,7 @@ def make(workspace: Workspace, config: AgentConfig) -> Collector:
         def hosts() -> dict[str, Any]:
             return {name: peer.host for name, peer in list(collector.peers.items())}
 
-        return Sending(collector.fleet, hosts, config.rules())
+        return Sending(collector.fleet, hosts, config.rules(), files=collector.files)
 
     return Collector(workspace, config, sending)
 

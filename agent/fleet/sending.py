@@ -5,7 +5,8 @@
     settle    after the host was looked at: let go of what it has taken over
 
 All state lies in files, so a collector killed anywhere goes on where it was. One thread prepares; each host's
-own thread gives and settles; what both touch is moved by renames, of which the first one wins.
+own thread gives and settles; what both touch is moved by renames, of which the first one wins. The visible
+part of a mirror has a lock of its own, for which preparing never waits.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections import defaultdict
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from agent import log
@@ -35,7 +38,7 @@ from spool.refusal import Refusal
 from spool.results import RETRY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
 
     from agent.fleet.hosts import Host
@@ -59,6 +62,8 @@ class Sending:
         fleet: the folders.
         hosts: returns them as they are configured now, by name.
         rules: what may be dropped.
+        files: returns the lock of a mirror's visible part, by the host's name. Who shows a host that has
+            much holds it for long: then its folder is looked at the next time, and no other one waits.
     """
 
     def __init__(
@@ -67,6 +72,7 @@ class Sending:
         hosts: Callable[[], Mapping[str, Host]],
         rules: Rules,
         *,
+        files: Callable[[str], threading.Lock] | None = None,
         monotonic_s: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
@@ -81,6 +87,8 @@ class Sending:
         self._desks: dict[str, Desk] = {}
         self._given: dict[str, dict[str, int]] = {}
         self._looks: dict[str, int] = {}
+        own_locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._files = files or own_locks.__getitem__
         self._own = threading.RLock()
         self._left: list[tuple[str, str]] = []
         self._news = True
@@ -118,21 +126,38 @@ class Sending:
             self._look_for_retries()
             for desk in self._desks.values():
                 others = [other for other in self._desks.values() if other is not desk]
-                self._news = local.apply(desk, others) or self._news
+                with self._free(desk) as free:
+                    self._news = (free and local.apply(desk, others)) or self._news
             if self._news or now_s >= self._decide_at_s:
                 self._news, self._decide_at_s = False, now_s + DECIDE_S
                 whys = self._deciding.decide(self._now(), now_s)
                 for name, desk in self._desks.items():
-                    desk.show(whys[name])
+                    with self._free(desk) as free:
+                        if free:
+                            desk.show(whys[name])
+                        self._news = self._news or not free
             return {name for name in self._hosts if self._has_something(self._desks[name])}
 
     def _look(self, desk: Desk, now_s: float) -> bool:
         """Look at one desk; what is wrong with it alone keeps no other from being looked at."""
         try:
-            return desk.look(now_s, self._rules)
+            with self._free(desk) as free:
+                return free and desk.look(now_s, self._rules)
         except (OSError, DamagedError) as error:
             log.warning("mirror cannot be looked at", host=desk.mirror.name, what=str(error))
             return False
+
+    @contextmanager
+    def _free(self, desk: Desk) -> Iterator[bool]:
+        """Hold the lock of a mirror's visible part; False when somebody else does."""
+        files = self._files(desk.mirror.name)
+        if not files.acquire(blocking=False):
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            files.release()
 
     def _judge_for(self, name: str) -> Callable[[Task, str, str], Refusal | None]:
         def judge(task: Task, task_id: str, sha256: str) -> Refusal | None:

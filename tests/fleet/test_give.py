@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -317,3 +318,25 @@ class TestReassign:
 
     def ask(self, network: Network, host: str, task_id: str, move: Move) -> None:
         ask(Parcel(network.mirror(host).sent.tasks / task_id), move)
+
+
+def test_a_host_that_is_long_to_show_delays_no_other(network: Network) -> None:
+    """While its mirror is brought up to date, what was dropped for others is taken up and given."""
+    for name in ("a", "b"):
+        network.host(name)
+    one = collector(network)
+    for name in ("a", "b"):
+        drop(network, name, f"t-{name}")
+    with one.files("a"):
+        thread = threading.Thread(target=one.run)
+        thread.start()
+        try:
+            wait_for((network.hosts["b"].workspace.inbox_tasks / "t-b.json").exists, "b has its task")
+            assert not (network.hosts["a"].workspace.inbox_tasks / "t-a.json").exists()
+        except BaseException:
+            one.end()
+            raise
+    wait_for((network.hosts["a"].workspace.inbox_tasks / "t-a.json").exists, "a has its task, too")
+    one.end()
+    thread.join(60)
+    assert not thread.is_alive()
