@@ -5,16 +5,22 @@ from __future__ import annotations
 import json
 import shlex
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from subprocess import CompletedProcess
 
     from container.conftest import Engine
 
+IMAGE = "aispool-fleet"
+NEWER = "trixie"
+PYTHONS = {"bookworm": ("3.11", ("glibc", "2.36")), NEWER: ("3.13", ("glibc", "2.41"))}
+"""By release of Debian its own Python, and the C library that this is built for."""
 USER = "somebody"
+HOME = "/home/somebody/ai-workspace"
 AISPOOL = "/opt/aispool/bin/aispool"
 SMALL = "/small/ai-workspace"
 """A workspace on a disk that is easily filled."""
@@ -130,6 +136,23 @@ class FleetUnderTest:
     def tries(self, *words: str) -> CompletedProcess[str]:
         """Run a command of the collector's aispool, whatever its end."""
         return self.collector.tries(shlex.join((AISPOOL, "--workspace", self.collector.workspace, *words)))
+
+    @contextmanager
+    def beside(self, name: str, *words: str) -> Iterator[Machine]:
+        """Run one more machine on the network on which the collector and the one with systemd are.
+
+        Args:
+            name: its own.
+            words: of `docker create`, from its options to the command.
+        """
+        engine, container = self.collector.engine, f"{self.project}_{name}_1"
+        create = ("create", "--name", container, "--hostname", name, "--network", self._network("s"))
+        engine.docker(*create, "--network-alias", name, *words)
+        try:
+            engine.docker("start", container)
+            yield Machine(engine, name, container, HOME)
+        finally:
+            engine.docker("rm", "--force", container)
 
     def cut(self, host: str) -> None:
         """Take the network between a host and the collector away."""

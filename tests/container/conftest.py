@@ -24,7 +24,7 @@ from filelock import FileLock
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-BASE = "debian:bookworm-slim"
+RELEASE = "bookworm"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "aispool-tests"
 CHECKOUT = Path(__file__).parents[2]
 PASSED_ON = re.compile(r"(?i)PIP_\w+|(https?|no|all)_proxy")
@@ -115,22 +115,22 @@ def an_engine(*, networks: bool = False) -> Iterator[Engine]:
         yield own
 
 
-def bootstrap(engine: Engine) -> None:
+def bootstrap(engine: Engine, release: str, image: str) -> None:
     """Make the base image from Debian's packages, by the mirror that this machine uses itself."""
     if shutil.which("debootstrap") is None or os.geteuid() != 0:
-        pytest.skip(f"cannot run here: no container engine with {BASE}: no registry, no debootstrap")
-    target = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Origin: Debian", "Codename: bookworm"]
+        pytest.skip(f"cannot run here: no container engine with {image}: no registry, no debootstrap")
+    target = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Origin: Debian", f"Codename: {RELEASE}"]
     listed = subprocess.run(target, capture_output=True, text=True, check=False)
     mirrors = listed.stdout.split()[:1]
     with tempfile.TemporaryDirectory(prefix="aispool-base-") as name:
         root, archive = f"{name}/root", f"{name}/root.tar"
         subprocess.run(
-            ["debootstrap", "--variant=minbase", "--include=ca-certificates", "bookworm", root, *mirrors],
+            ["debootstrap", "--variant=minbase", "--include=ca-certificates", release, root, *mirrors],
             stdout=subprocess.DEVNULL,
             check=True,
         )
         subprocess.run(["tar", "--exclude=./var/cache/apt/*", "-C", root, "-cf", archive, "."], check=True)
-        engine.docker("import", archive, BASE)
+        engine.docker("import", archive, image)
 
 
 @pytest.fixture(scope="module")
@@ -139,11 +139,12 @@ def base_image(engine: Engine) -> str:
     return base_of(engine)
 
 
-def base_of(engine: Engine) -> str:
-    """Return the name of the bare image, which is made when it is not there."""
-    if not engine.has(BASE) and engine.docker("pull", "--quiet", BASE, check=False).returncode:
-        bootstrap(engine)
-    return BASE
+def base_of(engine: Engine, release: str = RELEASE) -> str:
+    """Return the name of the bare image of a Debian, which is made when it is not there."""
+    image = f"debian:{release}-slim"
+    if not engine.has(image) and engine.docker("pull", "--quiet", image, check=False).returncode:
+        bootstrap(engine, release, image)
+    return image
 
 
 def copy_checkout(target: Path) -> None:

@@ -14,9 +14,9 @@ from pytest_docker.plugin import get_docker_services
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from container.conftest import access, an_engine, base_of, copy_apt_settings
+from container.conftest import RELEASE, access, an_engine, base_of, copy_apt_settings
 from container.test_units import BOOT
-from docker_machines import AISPOOL, SMALL, FleetUnderTest, Machine, wait_for
+from docker_machines import AISPOOL, HOME, IMAGE, NEWER, PYTHONS, SMALL, FleetUnderTest, Machine, wait_for
 
 from agent.fleet.connect import add_dependencies
 from agent.fleet.probing import Probe
@@ -28,9 +28,7 @@ if TYPE_CHECKING:
     from container.conftest import Engine
 
 HERE = Path(__file__).parent
-IMAGE = "aispool-fleet"
 __all__ = ["access"]
-HOME = "/home/somebody/ai-workspace"
 
 
 @pytest.fixture(scope="module")
@@ -52,21 +50,37 @@ def compose() -> str:
 
 
 @pytest.fixture(scope="module")
-def image(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """One image for all machines, with the wheel under test."""
+def context(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the images are built of: the wheel under test, and what it needs for each Python."""
     context = tmp_path_factory.mktemp("image")
     shutil.copy(HERE / "Dockerfile", context)
     copy_apt_settings(context / "apt")
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", context / "key"], check=True)
     (context / "wheels").mkdir()
     pack_own(context / "wheels")
-    debian = Probe(
-        "Linux", os.uname().machine, is_root=False, free_kib=0, python="3.11", libc=("glibc", "2.36")
-    )
-    add_dependencies(context / "wheels", debian)
-    base = base_of(engine)
-    engine.docker("build", "--network", "host", "--build-arg", f"BASE={base}", "--tag", IMAGE, str(context))
-    return IMAGE
+    for python, libc in PYTHONS.values():
+        debian = Probe("Linux", os.uname().machine, is_root=False, free_kib=0, python=python, libc=libc)
+        add_dependencies(context / "wheels", debian)
+    return context
+
+
+def build(engine: Engine, context: Path, release: str, image: str) -> str:
+    """Build the image on some Debian."""
+    base = base_of(engine, release)
+    engine.docker("build", "--network", "host", "--build-arg", f"BASE={base}", "--tag", image, str(context))
+    return image
+
+
+@pytest.fixture(scope="module")
+def image(engine: Engine, context: Path) -> str:
+    """One image for all machines, with the wheel under test."""
+    return build(engine, context, RELEASE, IMAGE)
+
+
+@pytest.fixture(scope="module")
+def newer_image(engine: Engine, context: Path) -> str:
+    """The same on the next Debian, which has another Python."""
+    return build(engine, context, NEWER, f"{IMAGE}-{NEWER}")
 
 
 @pytest.fixture(scope="module")
@@ -97,16 +111,9 @@ def monkeypatch_module() -> Iterator[pytest.MonkeyPatch]:
 
 
 @pytest.fixture(scope="module")
-def booted(engine: Engine, machines: FleetUnderTest) -> Iterator[Machine]:
+def booted(machines: FleetUnderTest) -> Iterator[Machine]:
     """A host with systemd as its first process, beside the others."""
-    network = f"{machines.project}_net_s"
-    container = f"{machines.project}_s_1"
-    create = ("create", "--name", container, "--hostname", "s", "--network", network, "--network-alias", "s")
-    engine.docker(*create, *BOOT, IMAGE, "/sbin/init")
-    machine = Machine(engine, "s", container, HOME)
-    try:
-        engine.docker("start", container)
+    with machines.beside("s", *BOOT, IMAGE, "/sbin/init") as machine:
         wait_for(lambda: machine.tries("loginctl", user="root").returncode == 0, "it boots")
+        machine.does("loginctl enable-linger somebody", user="root")
         yield machine
-    finally:
-        engine.docker("rm", "--force", container)

@@ -43,7 +43,6 @@ echo "went on"
 @pytest.fixture(scope="module")
 def connected(machines: FleetUnderTest, booted: Machine) -> Machine:
     """The machine with systemd, connected."""
-    booted.does("loginctl enable-linger somebody", user="root")
     done = machines.tries("fleet", "connect", "s", "--offline", "--json")
     assert done.stdout.startswith("{"), done.stderr
     said: dict[str, Any] = json.loads(done.stdout)

@@ -40,9 +40,10 @@ ONCE = 'echo "$AISPOOL_TASK_ID" >> ~/ledger'
 
 
 @pytest.fixture(scope="module")
-def fleet(machines: FleetUnderTest) -> FleetUnderTest:
-    """The machines, connected from bare to working."""
+def fleet(machines: FleetUnderTest, booted: Machine) -> FleetUnderTest:
+    """The machines, connected from bare to working, the one with systemd among them."""
     collector = machines.collector
+    machines.hosts["s"] = booted
     collector.does(f"cat > {collector.workspace}/configs/agent.toml", given=COLLECTOR)
     for host in machines.hosts.values():
         host.does(
@@ -152,12 +153,13 @@ def test_the_five_real_tasks_by_scp(fleet: FleetUnderTest) -> None:
 
 
 @pytest.mark.usefixtures("collecting")
-def test_five_hundred_tasks_over_four_hosts(fleet: FleetUnderTest) -> None:
-    """Dropped into fleet/any; each runs once, on whichever host; every host has its share."""
+def test_five_hundred_tasks_over_five_hosts(fleet: FleetUnderTest) -> None:
+    """Dropped into fleet/any; each runs once, on whichever host; every host has its share, systemd's too."""
     ids = {f"any-{number:03d}" for number in range(500)}
     fleet.drop_many("any", [shell(task_id) for task_id in sorted(ids)])
     collected(fleet, ids, 900)
     audit(fleet, ids)
+    assert len(fleet.hosts) == 5
     shares = {name: sum(line in ids for line in host.ledger()) for name, host in fleet.hosts.items()}
     assert min(shares.values()) > 0, shares
 
