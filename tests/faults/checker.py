@@ -482,3 +482,12 @@ def processes_of(root: Path) -> dict[int, str]:
         if known and state not in (b"Z", b"X"):
             found[int(name)] = line.replace(b"\0", b" ").decode(errors="replace")[:200]
     return found
+
+
+def part_of(line: str) -> str:
+    """Return which part of a workspace a command line belongs to: tmux, starter, wrapper, or other."""
+    if line.startswith("tmux"):
+        return "tmux"
+    if "agent/wrap.py" not in line:
+        return "other"
+    return "starter" if "agent/wrap.py --serve" in line else "wrapper"

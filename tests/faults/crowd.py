@@ -45,9 +45,10 @@ REST_S = 180.0
 
 
 IS_VICTIM: dict[str, Callable[[str], bool]] = {
-    "kill wrapper": lambda line: "agent/wrap.py" in line and not line.startswith("tmux"),
+    "kill wrapper": lambda line: checker.part_of(line) == "wrapper",
+    "kill starter": lambda line: checker.part_of(line) == "starter",
     "kill tool": lambda line: "/bin/sh -c" in line,
-    "kill tmux": lambda line: line.startswith("tmux"),
+    "kill tmux": lambda line: checker.part_of(line) == "tmux",
 }
 FAULTS = ("kill agent", "pause agent", "remove socket", *IS_VICTIM)
 

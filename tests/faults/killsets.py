@@ -1,4 +1,8 @@
-"""Group 4: each subset of agent, tmux server, wrapper and tool is killed, with each tool, at each phase."""
+"""Group 4: each subset of agent, tmux server, wrapper and tool is killed, with each tool, at each phase.
+
+What forks wrappers dies with each of these subsets as well, where wrappers are forked, with fewer tools: it is no
+part of an attempt that has begun.
+"""
 # ruff: noqa: S311 - draws orders, not keys
 
 from __future__ import annotations
@@ -29,15 +33,22 @@ TOOLS = {
     "closes": 'exec 0<&- 1>&- 2>&-; for n in 3 4 5 6 7 8 9; do eval "exec $n<&- $n>&-"; done; sleep 0.5',
 }
 PHASES = ("claim", "launch", "start", "run", "settle", "cancel", "retry")
+FORKING = ("claim", "launch", "start", "run", "retry")
+FORKED = ("finishes", "hangs")
+"""The phases and the tools of the sets in which the starter dies."""
 OVER = ("succeeded", "failed", "timed_out", "cancelled", "lost")
 
 
 def cases(_traces: object, seed: int) -> list[dict[str, Any]]:
     """Every subset by every tool by every phase, half of them idempotent."""
-    subsets = [s for n in range(1, 5) for s in itertools.combinations(VICTIMS, n)]
+    subsets = [s for n in range(5) for s in itertools.combinations(VICTIMS, n)]
+    chosen = [
+        *itertools.product(subsets[1:], TOOLS, PHASES),
+        *itertools.product([("starter", *s) for s in subsets], FORKED, FORKING),
+    ]
     return [
         {"group": "killset", "victims": list(victims), "tool": tool, "phase": phase, "seed": seed + index}
-        for index, (victims, tool, phase) in enumerate(itertools.product(subsets, TOOLS, PHASES))
+        for index, (victims, tool, phase) in enumerate(chosen)
     ]
 
 
@@ -97,9 +108,8 @@ def _kill(world: World, name: str, agent_pid: int) -> bool:
     elif name == "tool":
         pids = [line.pid for line in checker.read_ledger(world.ledger)]
     else:
-        word = "tmux" if name == "tmux" else "agent/wrap.py"
         lines = checker.processes_of(world.base).items()
-        pids = [p for p, line in lines if line.startswith("tmux") == (name == "tmux") and word in line]
+        pids = [pid for pid, line in lines if checker.part_of(line) == name]
     killed = False
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):

@@ -14,14 +14,15 @@ PHASES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("hold", ("hold_command", "release_command")),
     ("submit", ("submit_command",)),
     ("refuse", ("refuse", "reject")),
-    ("launch", ("_begin", "prepare", "start")),
+    ("launch", ("_begin", "prepare", "start", "start_all", "warm_up")),
     ("settle", ("_settle", "_finish", "settle", "result_of", "move_finished")),
     ("claim", ("take", "claim", "proceed", "take_over", "_take_all", "take_and_end")),
     ("observe", ("observe", "_running", "_lost", "answer_bell")),
     ("accept", ("examine", "judge", "look")),
     ("run", ("pump", "run_attempt", "launch", "hold")),
     ("watch", ("check", "stop", "beat", "deliver", "_run", "write_some")),
-    ("begin", ("take_agent_lock", "run", "load")),
+    ("fork", ("serve", "_become_wrapper")),
+    ("begin", ("take_agent_lock", "run", "load", "<module>")),
 )
 
 

@@ -1,12 +1,11 @@
 /* LD_PRELOAD shim: injects one fault at the n-th call of a kind, and tells which call site it hit.
  *
  * A process is armed by its role: by aispool_fault_arm(ROLE) in a forked process, by AISPOOL_FAULT_ROLE in the
- * environment of one that is executed, as "wrapper" when it runs agent/wrap.py, and as "starter" when that serves; what a
- * starter forks is a wrapper. The plan is the file that
- * AISPOOL_FAULTS names, one fault a line: ROLE FIRST TIMES FAULT [CALL@]SITE (TIMES -1:
- * from then on; with a SITE only the calls below a product line that holds this text are counted). What was injected is
- * appended to the plan's name + ".log": role, pid, fault, n, call, path, call site (product lines, innermost
- * first), size, kind of call.
+ * environment of one that is executed, as "wrapper" when it runs agent/wrap.py, and as "starter" when that serves;
+ * what a starter forks is a wrapper. The plan is the file that AISPOOL_FAULTS names, one fault a line:
+ * ROLE FIRST TIMES FAULT [CALL@]SITE (TIMES -1: from then on; with a SITE only the calls below a product line that
+ * holds this text are counted). What was injected is appended to the plan's name + ".log": role, pid, fault, n,
+ * call, path, call site (product lines, innermost first), size, kind of call.
  * The faults "trace" and "traceall" log every call and change nothing. SIGSTOP after a call: "stop".
  *
  * A child between fork and exec is another pid and is left alone, but for two faults at the call of fork:
@@ -31,8 +30,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { OPENR = 1, OPENW = 2, WRITE = 4, NAME = 8, FSYNC = 16, SPACE = 32, PROCESS = 64, PIPE = 128, READ = 256, WAIT = 512, EXEC = 1024 };
-#define MUTATING (OPENW | WRITE | NAME | FSYNC | SPACE | PROCESS | PIPE | WAIT)
+enum { OPENR = 1, OPENW = 2, WRITE = 4, NAME = 8, FSYNC = 16, SPACE = 32, PROCESS = 64, PIPE = 128, READ = 256, WAIT = 512, EXEC = 1024, SOCKET = 2048 };
+#define MUTATING (OPENW | WRITE | NAME | FSYNC | SPACE | PROCESS | PIPE | WAIT | SOCKET)
 enum { PASS, ERROR, KILL_BEFORE, KILL_AFTER, KILL_MID, KILL_FORKED, KILL_EXEC, SHORT, STOP_AFTER, TRACE };
 
 typedef struct {
@@ -62,6 +61,7 @@ static const Known known[] = {
     {"EMFILE", ERROR, EMFILE, OPENR | OPENW | PIPE, 0},
     {"EINTR", ERROR, EINTR, OPENR | OPENW | WRITE | FSYNC, 1},
     {"EAGAIN-fork", ERROR, EAGAIN, PROCESS, 0},
+    {"ECONNRESET", ERROR, ECONNRESET, SOCKET, 0},
     {"fsync-EIO", ERROR, EIO, FSYNC, 1},
     {"short-write", SHORT, 0, WRITE, 1},
     {"trace", TRACE, 0, MUTATING | OPENR | READ, 0},
@@ -330,6 +330,27 @@ ssize_t read(int fd, void *bytes, size_t size) {
     FINISH(ssize_t, syscall(SYS_read, fd, bytes, size))
 }
 
+ssize_t send(int fd, const void *bytes, size_t size, int flags) {
+    GUARD("send", SOCKET, "", (long)size, -1)
+    FINISH(ssize_t, syscall(SYS_sendto, fd, bytes, size, flags, NULL, 0))
+}
+ssize_t recv(int fd, void *bytes, size_t size, int flags) {
+    GUARD("recv", SOCKET, "", (long)size, -1)
+    FINISH(ssize_t, syscall(SYS_recvfrom, fd, bytes, size, flags, NULL, NULL))
+}
+ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
+    GUARD("sendmsg", SOCKET, "", 0, -1)
+    FINISH(ssize_t, syscall(SYS_sendmsg, fd, message, flags))
+}
+ssize_t recvmsg(int fd, struct msghdr *message, int flags) {
+    GUARD("recvmsg", SOCKET, "", 0, -1)
+    FINISH(ssize_t, syscall(SYS_recvmsg, fd, message, flags))
+}
+int connect(int fd, const struct sockaddr *address, socklen_t size) {
+    GUARD("connect", SOCKET, "", 0, -1)
+    FINISH(int, syscall(SYS_connect, fd, address, size))
+}
+
 #define PREAD(symbol) \
     ssize_t symbol(int fd, void *bytes, size_t size, off_t offset) { \
         char full[2000]; \
@@ -436,7 +457,7 @@ static pid_t fork_of(const char *call) {
     pid_t pid = real();
     if (pid == 0) {
         if (answer == KILL_FORKED) die();
-        doomed = answer == KILL_EXEC;
+        doomed = answer == KILL_EXEC && !forks_wrappers; /* a wrapper executes nothing: its tool does */
         if (forks_wrappers) {
             forks_wrappers = 0;
             aispool_fault_arm("wrapper");

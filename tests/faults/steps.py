@@ -11,7 +11,7 @@ from faults.points import point_of
 from faults.scenarios import SCENARIOS
 from faults.world import CHILD_KILLED
 
-MUTATING = 2 | 4 | 8 | 16 | 32 | 64 | 128 | 512
+MUTATING = 2 | 4 | 8 | 16 | 32 | 64 | 128 | 512 | 2048
 WRITE = 4
 KINDS = {
     "kill-before": MUTATING,
@@ -27,6 +27,7 @@ KINDS = {
     "fsync-EIO": 16,
     "short-write": 4,
     "EAGAIN-fork": 64,
+    "ECONNRESET": 2048,
     "stop": MUTATING,
 }
 KILLS = tuple(fault for fault in KINDS if fault.startswith("kill"))
@@ -42,6 +43,8 @@ def matches(row: list[str], fault: str) -> bool:
     """Tell whether the shim counts this call for this fault."""
     if not KINDS[fault] & int(row[8]):
         return False
+    if fault == "kill-exec" and row[0] == "starter":
+        return False  # what it forks executes nothing
     path = row[5]
     if fault in ON_DISK and not (
         path.startswith("/dev/shm/") or (path.startswith("/") and not path.startswith(("/dev/", "/proc/")))
