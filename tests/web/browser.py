@@ -204,6 +204,7 @@ class Troubles:
     """What a page said went wrong, and what it asked of other machines: both must stay empty."""
 
     def __init__(self, page: Page, site: Site) -> None:
+        self._site = site
         self.errors: list[str] = []
         self.elsewhere: list[str] = []
         page.on("pageerror", lambda error: self.errors.append(str(error)))
@@ -219,7 +220,7 @@ class Troubles:
             self.elsewhere.append(url)
 
     def check(self) -> None:
-        assert not self.errors, self.errors
+        assert not self.errors, f"{self.errors}\n{self._site.error_log.read_text()[-3000:]}"
         assert not self.elsewhere, f"asked of other machines: {self.elsewhere}"
 
 

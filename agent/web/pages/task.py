@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 MAX_SHOWN_CHARS: Final = 200_000
 MAX_FILES: Final = 500
+TABS: Final = {"log": "Log", "terminal": "Terminal", "result": "Result", "files": "Files", "task": "Task"}
 FACTS: Final = (
     ("tool", "Tool"),
     ("command", "Command"),
@@ -95,25 +96,18 @@ class TaskPage:
 
     def _draw_tabs(self) -> None:
         with ui.tabs().props("dense align=left no-caps inline-label") as tabs:
-            for name, label in (
-                ("log", "Log"),
-                ("terminal", "Terminal"),
-                ("result", "Result"),
-                ("files", "Files"),
-                ("task", "Task"),
-            ):
+            for name, label in TABS.items():
                 ui.tab(name, label)
-        self._tabs = tabs
         with ui.tab_panels(tabs, value="log", animated=False, keep_alive=True).classes("wide"):
-            with ui.tab_panel("log"):
+            with _panel("log"):
                 self._log = LogView(self._open_log)
-            with ui.tab_panel("terminal"):
+            with _panel("terminal"):
                 self._terminal = Terminal(self._context, self._identity, self._task_id, self._where)
-            with ui.tab_panel("result"):
+            with _panel("result"):
                 self._result = Section(_result, "panel")
-            with ui.tab_panel("files"):
+            with _panel("files"):
                 self._files = Section(self._draw_files, "panel")
-            with ui.tab_panel("task"):
+            with _panel("task"):
                 self._task = Section(_as_json, "panel")
         tabs.on_value_change(lambda event: self._turned(str(event.value)))
 
@@ -182,6 +176,10 @@ class TaskPage:
                     text("td", size(file["bytes"]), "number")
         if len(files) > MAX_FILES:
             text("div", f"and {len(files) - MAX_FILES:,} more in the task's folder", "muted")
+
+
+def _panel(name: str) -> ui.tab_panel:
+    return ui.tab_panel(name).props(f'aria-label="{TABS[name]}"')
 
 
 def file_address(task_id: str, host: str, path: str) -> str:

@@ -7,6 +7,7 @@ host the command runs through ssh, as `aispool attach` runs it.
 
 from __future__ import annotations
 
+import asyncio
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +34,8 @@ COLUMNS: Final = 80
 ROWS: Final = 24
 """What a session has before anybody attaches to it (tmux(1), default-size)."""
 THEME: Final = {"background": "#10151b", "foreground": "#d8dee6", "cursor": "#82b1ff"}
+DRAWING_S: Final = 0.05
+DRAWING_TRIES: Final = 100
 LOOKING: Final = "You look on; keys typed here go nowhere."
 TYPING: Final = "Unlocked: what you type goes to the task, and to tmux (C-b d leaves it)."
 
@@ -93,6 +96,9 @@ class Terminal:
             return
         argv, columns, rows = prepared
         self.close()
+        if not await self._is_drawn():
+            self._stand("The browser does not draw the terminal: load the page again.")
+            return
         self._is_unlocked = unlocked
         self._screen.run_terminal_method("reset")
         if unlocked:
@@ -108,6 +114,14 @@ class Terminal:
         self._stand(TYPING if unlocked else LOOKING)
         if unlocked:
             self._screen.run_terminal_method("focus")
+
+    async def _is_drawn(self) -> bool:
+        """Wait until the browser has made the terminal: it does when its tab is first turned to."""
+        for _ in range(DRAWING_TRIES):
+            if await self._screen.get_rows():
+                return True
+            await asyncio.sleep(DRAWING_S)
+        return False
 
     def _prepare(self, *, unlocked: bool) -> tuple[list[str], int, int]:
         """Return the command that attaches, and the size of the session's window where we can ask for it.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 LOOK_S: Final = 0.3
 PIECE_BYTES: Final = 1 << 20
-MOST_BEHIND_BYTES: Final = 1 << 18
+MOST_BEHIND_BYTES: Final = 1 << 20
 """A browser that is further behind goes on near the end: nobody reads a flood, and the file has all of it."""
 NOTE: Final = "color:#f2bf5b"
 
