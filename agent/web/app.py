@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from starlette.types import ASGIApp
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+
+API: Final = "/api/v1"
 
 
 def open_context(root: Path, settings: Settings | None = None) -> Context:
@@ -59,12 +62,31 @@ def build(context: Context, *, pages: bool = True) -> ASGIApp:
             context.index.close()
 
     site = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
-    site.mount("/api/v1", api.build(context))
     site.include_router(login.router(context))
     if pages:
         _add_pages(site, context)
-    headers = Headers(site, secure=context.settings.secure)
+    parts = _Split(api.build(context), site)
+    headers = Headers(parts, secure=context.settings.secure)
     return Gate(GZipMiddleware(headers, minimum_size=1000), context)
+
+
+class _Split:
+    """Sends a request to the API or to the rest, by how its path begins.
+
+    Not a mount: that is a pattern, which a line break in a path does not match.
+    """
+
+    def __init__(self, first: ASGIApp, rest: ASGIApp) -> None:
+        self._api = first
+        self._rest = rest
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer."""
+        if scope["type"] == "http" and scope["path"].startswith(API + "/"):
+            scope["root_path"] = scope.get("root_path", "") + API
+            await self._api(scope, receive, send)
+        else:
+            await self._rest(scope, receive, send)
 
 
 def _add_pages(site: FastAPI, context: Context) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from agent.client.models.base import Answer, Asked, Moment
 from spool.records import State  # noqa: TC001 - pydantic reads it
@@ -29,6 +29,9 @@ _ROW: dict[str, Any] = {
     "group": None,
     "standing": "it runs",
 }
+
+
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 
 
 class TaskRow(Answer):
@@ -358,12 +361,27 @@ class Pause(Asked):
     """What is not to be started any more: a tool, a group, or everything; here or on a host."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, json_schema_extra={"examples": [{"tool": "shell"}]}
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        json_schema_extra={
+            "examples": [{"tool": "shell"}],
+            "not": {
+                "required": ["tool", "group"],
+                "properties": {"tool": {"type": "string"}, "group": {"type": "string"}},
+            },
+        },
     )
 
-    tool: str | None = Field(default=None, min_length=1, max_length=100)
-    group: str | None = Field(default=None, min_length=1, max_length=100)
+    tool: str | None = Field(default=None, pattern=_NAME)
+    group: str | None = Field(default=None, pattern=_NAME)
     host: str | None = Field(default=None, min_length=1, max_length=100)
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if self.tool is not None and self.group is not None:
+            raise ValueError("give a tool or a group, not both")
+        return self
 
 
 class Event(Answer):

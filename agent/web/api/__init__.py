@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from agent.web.api.app import make
 from agent.web.api.etags import ETags
+from agent.web.api.nudge import Nudge
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -22,4 +23,4 @@ __all__ = ["build", "make"]
 
 def build(context: Context) -> ASGIApp:
     """Return the API, to be mounted at /api/v1."""
-    return ETags(make(context))
+    return Nudge(ETags(make(context)), context.live)

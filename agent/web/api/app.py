@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from agent.web.api import (
     actions,
@@ -60,10 +60,12 @@ def make(context: Context) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        dependencies=[Depends(description.only_described)],
         separate_input_output_schemas=False,
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.context = context
+    app.state.routes = [route for routes in ROUTERS for route in routes.routes]
     problems.install(app)
     for routes in ROUTERS:
         app.include_router(routes)

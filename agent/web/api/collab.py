@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import asdict
 from typing import Annotated, Any, Final
 
+from annotated_types import Ge, Le
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BeforeValidator
@@ -55,7 +56,7 @@ routes = APIRouter(prefix="/collab", tags=["Collaborative runs"])
 
 LOOK_S: Final = 5.0
 """A run's files are looked at so often where no change is noticed."""
-Number = Annotated[int, BeforeValidator(digits), Path(ge=1, le=10_000, examples=[1])]
+Number = Annotated[int, Ge(1), Le(10_000), BeforeValidator(digits), Path(examples=[1])]
 
 
 @routes.get("/runs", summary="List runs")
@@ -133,7 +134,7 @@ async def _changes(
     seen: tuple[object, ...] | None = None
     number = 0
     while identity.may("read"):
-        revision = await run_in_threadpool(context.live.wait, -1, 0)
+        revision = context.live.revision
         stamp = await run_in_threadpool(collab.stamp, context.desk, task_id, host)
         if stamp != seen:
             run = await run_in_threadpool(_run, context, task_id, host)

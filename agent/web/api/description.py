@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import Request
@@ -12,7 +13,7 @@ from fastapi.responses import JSONResponse
 from agent.client.models import Problem
 from agent.web.api import schemas
 from agent.web.api.parameters import known
-from agent.web.api.problems import MEDIA_TYPE, TITLES
+from agent.web.api.problems import MEDIA_TYPE, TITLES, ProblemError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,20 +36,53 @@ _IF_NONE_MATCH: Final = {
     "in": "header",
     "required": False,
     "description": "The ETag of an answer that you have: 304 when it is still the same.",
-    "schema": {"type": "string", "pattern": '^(W/)?"[0-9a-f-]{1,64}"$', "examples": ['W/"0123456789abcdef"']},
+    "schema": {"type": "string", "examples": ['W/"0123456789abcdef"']},
 }
+
+
+class Description:
+    """The description of an app, made when it is first needed."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+
+    @cached_property
+    def document(self) -> dict[str, Any]:
+        """The whole of it."""
+        return describe(self._app)
+
+    @cached_property
+    def query_names(self) -> dict[str, frozenset[str]]:
+        """What may stand in the query, by the operation's id."""
+        return {
+            operation["operationId"]: frozenset(
+                each["name"] for each in operation.get("parameters", ()) if each["in"] == "query"
+            )
+            for _, operation in _operations(self.document)
+        }
 
 
 def install(app: FastAPI) -> None:
     """Serve the description of an app."""
-    made: dict[str, Any] = {}
+    app.state.description = Description(app)
 
     @app.get("/openapi.json", include_in_schema=False)
     def get_openapi_json(request: Request) -> JSONResponse:
         known(request)
-        if not made:
-            made.update(describe(app))
-        return JSONResponse(made)
+        return JSONResponse(app.state.description.document)
+
+
+def only_described(request: Request) -> None:
+    """Return when the query holds nothing unknown: a misspelt filter would match everything.
+
+    Raises:
+        ProblemError: it does.
+    """
+    names = request.app.state.description.query_names.get(request.scope["route"].name)
+    unknown = sorted(set(request.query_params) - names) if names is not None else ()
+    if unknown:
+        may = ", ".join(sorted(names or ())) or "nothing"
+        raise ProblemError(422, f"query: {unknown[0]!r} is not known here: it may hold {may}")
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
@@ -89,17 +123,10 @@ def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]
 def _complete(method: str, operation: dict[str, Any]) -> None:
     """Add what every operation may answer, and the headers that come with it."""
     answers = operation["responses"]
+    for parameter in operation.get("parameters", ()):
+        parameter["schema"] = _plain(parameter["schema"])
     names = {parameter["name"] for parameter in operation.get("parameters", ())}
-    statuses = {*_ALWAYS}
-    if names & {"host", "cursor"} or any(p["in"] == "path" for p in operation.get("parameters", ())):
-        statuses |= {404, 409}
-    if method != "get":
-        statuses |= {404, 409, 413}
-    if "requestBody" in operation:
-        statuses |= {400, 415}
-    if "If-Match" in names:
-        statuses.add(412)
-    for status in statuses:
+    for status in _refusals(method, operation, names):
         answers[str(status)] = {"$ref": f"#/components/responses/Problem{status}"}
     if method == "get" and not any("event-stream" in kind for kind in answers["200"].get("content", {})):
         operation.setdefault("parameters", []).append(_IF_NONE_MATCH)
@@ -113,6 +140,31 @@ def _complete(method: str, operation: dict[str, Any]) -> None:
             "description": "The key was used before: this is about that task.",
         }
     operation["responses"] = dict(sorted(answers.items()))
+
+
+def _refusals(method: str, operation: dict[str, Any], names: set[str]) -> set[int]:
+    """Return the statuses of what may be refused."""
+    statuses = {*_ALWAYS}
+    if names & {"host", "cursor"} or any(p["in"] == "path" for p in operation.get("parameters", ())):
+        statuses |= {404, 409}
+    if "since" in names:
+        statuses.add(409)
+    if method != "get":
+        statuses |= {404, 409, 413}
+    if "requestBody" in operation:
+        statuses |= {400, 415}
+    if "If-Match" in names:
+        statuses.add(412)
+    return statuses
+
+
+def _plain(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a parameter's schema: a URL holds no null, and a title that repeats the name says nothing."""
+    kept = {name: value for name, value in schema.items() if name not in {"title", "description"}}
+    choices = [each for each in kept.pop("anyOf", ()) if each != {"type": "null"}]
+    if len(choices) == 1:
+        return {**choices[0], **kept}
+    return {"anyOf": choices, **kept} if choices else kept
 
 
 def _problem(title: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Annotated, Final
 
+from annotated_types import Ge, Le
 from fastapi import APIRouter, Header
 from fastapi.responses import Response
 from pydantic import BeforeValidator
@@ -27,12 +28,9 @@ def follow_events(
     context: Now,
     identity: Reader,
     last_event_id: Annotated[
-        int | None,
-        BeforeValidator(digits),
+        Annotated[int, Ge(0), Le(_LARGEST), BeforeValidator(digits)] | None,
         Header(
             alias="Last-Event-ID",
-            ge=0,
-            le=_LARGEST,
             examples=[0],
             description="The last revision that arrived: what changed since is told at once.",
         ),

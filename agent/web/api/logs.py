@@ -7,6 +7,7 @@ import codecs
 from collections.abc import AsyncIterator
 from typing import Annotated, Final
 
+from annotated_types import Ge, Le
 from fastapi import APIRouter, Header, Query
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
@@ -26,24 +27,25 @@ _LARGEST: Final = (1 << 52) - 1
 
 Offset = Annotated[
     int,
+    Ge(0),
+    Le(_LARGEST),
     BeforeValidator(digits),
     Query(
-        ge=0,
-        le=_LARGEST,
         description="Where to begin: `next_offset` of the piece before. 0: the beginning of what is kept.",
         examples=[0],
     ),
 ]
 Most = Annotated[
     int,
+    Ge(16),
+    Le(MOST_BYTES),
     BeforeValidator(digits),
-    Query(ge=16, le=MOST_BYTES, description="So many bytes at most.", examples=[65536]),
+    Query(description="So many bytes at most.", examples=[65536]),
 ]
 LastEventId = Annotated[
-    int | None,
-    BeforeValidator(digits),
+    Annotated[int, Ge(0), Le(_LARGEST), BeforeValidator(digits)] | None,
     Header(
-        alias="Last-Event-ID", ge=0, le=_LARGEST, examples=[0],
+        alias="Last-Event-ID", examples=[0],
         description="The id of the last event that arrived: it goes on there. It wins over `offset`.",
     ),
 ]  # fmt: skip

@@ -10,6 +10,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
+from annotated_types import Ge, Le
 from fastapi import Depends, Header, Path, Query, Request
 from pydantic import BeforeValidator, WithJsonSchema
 
@@ -106,14 +107,13 @@ Host = Annotated[
     ),
 ]  # fmt: skip
 Limit = Annotated[
-    int, BeforeValidator(digits), Query(ge=1, le=1000, description="So many at most.", examples=[50])
+    int, Ge(1), Le(1000), BeforeValidator(digits), Query(description="So many at most.", examples=[50])
 ]
 Cursor = Annotated[
     str | None,
     Query(min_length=1, max_length=2000, description="`next` of the page before.", examples=["10"]),
 ]
 Flag = Annotated[bool, BeforeValidator(word)]
-Whole = Annotated[int, BeforeValidator(digits)]
 Moment = Annotated[
     datetime,
     BeforeValidator(moment),

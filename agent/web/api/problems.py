@@ -139,7 +139,7 @@ def _install_failures(app: FastAPI) -> None:
 def allowed_methods(app: FastAPI, request: Request) -> list[str]:
     """Return the methods of all routes that have a request's path: a router looks at the first only."""
     methods: set[str] = set()
-    for route in app.router.routes:
+    for route in (*app.router.routes, *app.state.routes):
         match, _ = route.matches(request.scope)
         if match is not Match.NONE:
             methods |= getattr(route, "methods", None) or set()

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
+from annotated_types import Ge, Le
 from fastapi import APIRouter, Query
 from pydantic import BeforeValidator
 
@@ -70,9 +71,8 @@ def clean(
     context: Now,
     _identity: Operator,
     rejected_days: Annotated[
-        int | None,
-        BeforeValidator(digits),
-        Query(ge=0, le=36_500, description="Also remove rejected files older than this.", examples=[30]),
+        Annotated[int, Ge(0), Le(36_500), BeforeValidator(digits)] | None,
+        Query(description="Also remove rejected files older than this.", examples=[30]),
     ] = None,
 ) -> Cleaned:
     """Remove what retention no longer keeps, and what broken-off uploads left behind for over a day."""

@@ -126,7 +126,7 @@ def submit_task(
     return Submitted.model_validate(said, from_attributes=True)
 
 
-@routes.post("/tasks/check", summary="Check a task, and drop nothing", openapi_extra=schemas.task_body())
+@routes.post("/check", summary="Check a task, and drop nothing", openapi_extra=schemas.task_body())
 def check_task(context: Now, _identity: Submitter, drop: TaskBody) -> Checked:
     """Check a task as the agent would, and say what is odd about it."""
     _parsed(drop.content)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlencode
 
+from annotated_types import Ge, Le
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BeforeValidator
 
@@ -24,10 +25,10 @@ _MANY: Final = {"max_length": 20}
 Names = Annotated[list[Annotated[str, Query(min_length=1, max_length=100)]], Query(max_length=20)]
 Wait = Annotated[
     int,
+    Ge(0),
+    Le(MOST_WAIT_S),
     BeforeValidator(digits),
-    Query(
-        ge=0, le=MOST_WAIT_S, description="Answer when it is over, or after so many seconds.", examples=[0]
-    ),
+    Query(description="Answer when it is over, or after so many seconds.", examples=[0]),
 ]
 
 
@@ -89,7 +90,7 @@ def list_tasks(
     return page_of(context, asked.query, request, response)
 
 
-@routes.get("/tasks/counts", summary="Count tasks by state")
+@routes.get("/counts", summary="Count tasks by state")
 def count_tasks(context: Now, _identity: Reader, host: Host = None) -> Counts:
     """Say how many tasks stand in each state, on all hosts or on one."""
     if host is not None:
@@ -132,7 +133,7 @@ def when_over(context: Context, task_id: str, host: str | None, wait_s: int) -> 
     """Return a task's document, as soon as it is over or the time is up."""
     until = time.monotonic() + wait_s
     while True:
-        revision = context.live.wait(-1, 0) if wait_s else 0
+        revision = context.live.revision
         document = listing.task(context.desk, task_id, host)
         left = until - time.monotonic()
         if document["state"] in OVER or left <= 0:

@@ -85,7 +85,11 @@ class Gate:
     def _admit(self, scope: Scope, headers: Headers, origin: Origin) -> Response | None:
         kind, _, text = headers.get("authorization", "").partition(" ")
         if kind:
-            return self._admit_token(scope, origin, text.strip() if kind.lower() == "bearer" else "")
+            identity = self.context.access.tokens.identity(text.strip()) if kind.lower() == "bearer" else None
+            if identity is None:
+                return _unknown(scope)
+            identities.attach(scope, identity)
+            return None
         cookie = cookie_parser(headers.get("cookie", "")).get(cookie_name(self.context), "")
         identity = self.context.access.sessions.identity(cookie) if cookie else None
         if identity is None:
@@ -103,17 +107,6 @@ class Gate:
                 )  # fmt: skip
         identities.attach(scope, identity)
         return None
-
-    def _admit_token(self, scope: Scope, origin: Origin, text: str) -> Response | None:
-        identity = self.context.access.tokens.identity(text)
-        if identity is not None:
-            identities.attach(scope, identity)
-            return None
-        wait_s = self.context.access.attempts.wait_s(origin.address)
-        if wait_s > 0:
-            return slow_down(scope, wait_s)
-        self.context.access.attempts.failed(origin.address)
-        return _unknown(scope)
 
 
 def cookie_name(context: Context) -> str:
