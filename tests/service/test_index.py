@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from agent.fleet.layout import Mirror
     from spool.workspace import Workspace
 
-IDS = st.sampled_from(["a", "b", "c", "d"])
+IDS = st.sampled_from(["a", "b", "c"])
 
 
 def rows(index: Index, **query: Any) -> list[dict[str, Any]]:
@@ -104,10 +104,21 @@ class Moves(RuleBasedStateMachine):
                 return folder.name
         return None
 
-    @rule(task_id=IDS, held=st.booleans(), label=st.sampled_from(["x", "y"]))
-    def drop(self, task_id: str, held: bool, label: str) -> None:  # noqa: FBT001
-        if self.where(task_id) is None:
-            self.make.waiting(task_id, held=held, labels=[label], group="g")
+    @rule(
+        task_id=IDS,
+        place=st.sampled_from(["tasks", "held", "sessions", "results"]),
+        label=st.sampled_from(["x", "y"]),
+    )
+    def come(self, task_id: str, place: str, label: str) -> None:
+        match place:
+            case _ if self.where(task_id) is not None:
+                return
+            case "sessions":
+                self.make.session(task_id)
+            case "results":
+                self.make.result(task_id, labels=(label,))
+            case _:
+                self.make.waiting(task_id, held=place == "held", labels=[label], group="g")
 
     @rule(task_id=IDS, text=st.sampled_from(["{", '{"tool":"shell","command":"longer than before"}']))
     def write_into(self, task_id: str, text: str) -> None:
@@ -220,7 +231,7 @@ class Moves(RuleBasedStateMachine):
 
 
 TestMoves = Moves.TestCase
-TestMoves.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestMoves.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
 
 
 def test_pages_are_one_list(desk: Desk, make: Maker) -> None:
