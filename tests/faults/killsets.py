@@ -1,7 +1,7 @@
 """Group 4: each subset of agent, tmux server, wrapper and tool is killed, with each tool, at each phase.
 
-What forks wrappers dies with each of these subsets as well, where wrappers are forked, with fewer tools: it is no
-part of an attempt that has begun.
+What forks wrappers dies with each of these subsets as well, at the phases in which it has work, with fewer
+tools: it is no part of an attempt that has begun.
 """
 # ruff: noqa: S311 - draws orders, not keys
 

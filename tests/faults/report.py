@@ -53,16 +53,24 @@ def read(state: Path) -> list[dict[str, Any]]:
     return answers
 
 
-def write(state: Path, target: Path, titles: dict[str, str], *, seed: int) -> None:
-    """Write the report."""
+def write(state: Path, target: Path, groups: dict[str, tuple[str, str | None]], *, seed: int) -> None:
+    """Write the report.
+
+    Args:
+        state: what was done.
+        target: the report's file.
+        groups: name → title, and why it cannot be played here.
+        seed: which made the cases.
+    """
+    titles = {name: title for name, (title, _) in groups.items()}
     by_group: dict[str, list[dict[str, Any]]] = defaultdict(list)
     commits: dict[str, set[str]] = defaultdict(set)
     for answer in read(state):
         by_group[answer["case"]["group"]].append(answer)
         commits[answer.get("commit", "unknown")].add(answer["case"]["group"])
     told = [
-        f"{name} ({', '.join(title for group, title in titles.items() if group in groups)})"
-        for name, groups in commits.items()
+        f"{name} ({', '.join(title for group, title in titles.items() if group in played)})"
+        for name, played in commits.items()
     ]
     rows, all_points, all_faults, violated, broken = [], set(), 0, [], 0
     for name, title in titles.items():
@@ -95,6 +103,7 @@ def write(state: Path, target: Path, titles: dict[str, str], *, seed: int) -> No
         "| --- | ---: | ---: | ---: | ---: | ---: |",
         *rows,
         "",
+        *(f"{title} was not played: {why}.\n" for title, why in groups.values() if why is not None),
         "A point is (process, phase, call site, fault); a call site is the call and the three inner lines",
         f"of the product. By the innermost line alone and without the phase there are {len(strict)}.",
         "",

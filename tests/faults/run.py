@@ -1,26 +1,41 @@
-"""Plays the fault groups on several workers, keeps what was done in a file, and writes the report."""
+"""Plays the fault groups on several workers, keeps what was done in a file, and writes the report.
+
+SIGINT and SIGTERM end it early: its workers and all that they started end too, what was done stays done.
+"""
 # ruff: noqa: T201, S311 - a program that talks to people, and draws cases, not keys
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import json
 import os
 import queue
 import random
+import signal
+import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import IO, Any
+from typing import TYPE_CHECKING, Any
 
-from faults import groups, report, steps
+from faults import checker, groups, report
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import IO
 
 HERE = Path(__file__).resolve().parent
 CASE_LIMIT_S = 400.0
+LOOK_S = 0.2
+ENOUGH = 20
+"""So many cases of a group tell how long the others take."""
+TASKS_A_SECOND = 15.0
+"""How fast eight agents are that are disturbed, for the estimate."""
 
 
 def shim() -> Path:
@@ -100,24 +115,73 @@ class Worker:
             self._process = None
 
 
-class Bar:
-    """One line that tells how far we are."""
+class Stop:
+    """Ends a run early, with all that lives in its worlds.
 
-    def __init__(self, total: int, done: int) -> None:
-        self._total, self._done, self._began_done = total, done, done
+    Args:
+        base: where the worlds lie; who has this path in its command line or environment is ours.
+    """
+
+    def __init__(self, base: Path) -> None:
+        self._base = base
+        self.signal: int | None = None
+
+    def install(self) -> None:
+        """Take the signals by which people end a program."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._ask)
+
+    def _ask(self, number: int, _frame: object) -> None:
+        self.signal = number
+
+    def end(self) -> None:
+        """Kill what lives in the worlds; call it again while somebody may still start something."""
+        for pid in checker.processes_of(Path(f"{self._base}/")):
+            for number in (signal.SIGKILL, signal.SIGCONT):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
+
+    def clear(self) -> None:
+        """Remove the worlds, their processes and mounts."""
+        inside = f"{self._base}/"
+        while checker.processes_of(Path(inside)):
+            self.end()
+            time.sleep(LOOK_S)
+        for line in reversed(Path("/proc/self/mounts").read_text().splitlines()):
+            if (place := line.split()[1]).startswith(inside):
+                subprocess.run(["umount", "--lazy", place], check=False)
+        subprocess.run(["rm", "-rf", str(self._base)], check=False)
+
+
+class Bar:
+    """One line that tells how far we are.
+
+    Args:
+        total: cases.
+        expected_s: how long all of them take one after the other.
+        jobs: workers at once.
+    """
+
+    def __init__(self, total: int, expected_s: float, jobs: int) -> None:
+        self._total, self._done = total, 0
+        self._expected_s, self._done_s, self._rate = expected_s, 0.0, float(jobs)
         self._began_s = self._told_s = time.monotonic()
         self.violations = self.broken = 0
 
-    def step(self, answer: dict[str, Any]) -> None:
+    def step(self, answer: dict[str, Any], expected_s: float) -> None:
         """Count one case."""
         self._done += 1
+        self._done_s += expected_s
         self.violations += bool(answer["violations"])
         self.broken += "broken" in answer
         now_s = time.monotonic()
         if now_s - self._told_s < (0.5 if sys.stderr.isatty() else 30) and self._done < self._total:
             return
         self._told_s = now_s
-        left_s = (now_s - self._began_s) / max(self._done - self._began_done, 1) * (self._total - self._done)
+        elapsed_s = now_s - self._began_s
+        # the first cases tell little of all
+        rate = (self._done_s + self._rate * 60) / (elapsed_s + 60)
+        left_s = max(self._expected_s - self._done_s, 0) / rate
         filled = 30 * self._done // max(self._total, 1)
         text = (
             f"[{'#' * filled}{'.' * (30 - filled)}] {self._done}/{self._total} cases, "
@@ -136,9 +200,18 @@ def key_of(case: dict[str, Any]) -> str:
 
 
 def play_all(
-    cases: list[dict[str, Any]], jobs: int, base: Path, out: IO[str], until_s: float, bar: Bar
-) -> list[Any]:
+    cases: list[dict[str, Any]],
+    jobs: int,
+    base: Path,
+    out: IO[str],
+    *,
+    until_s: float = float("inf"),
+    expected: Callable[[dict[str, Any]], float] = lambda _case: 2.0,
+    stop: Stop | None = None,
+) -> tuple[list[Any], Bar]:
     """Play cases on `jobs` workers; every answer is written at once, so that a run can be resumed."""
+    bar = Bar(len(cases), sum(map(expected, cases)), jobs)
+    stop = stop or Stop(base)
     waiting: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     for case in cases:
         waiting.put(case)
@@ -148,26 +221,32 @@ def play_all(
 
     def work(number: int) -> None:
         worker = Worker(base / f"w{number}")
-        while time.monotonic() < until_s:
+        while time.monotonic() < until_s and stop.signal is None:
             try:
                 case = waiting.get_nowait()
             except queue.Empty:
                 break
             answer = worker.play(case)
+            if stop.signal is not None:
+                break  # whatever came of it, it was ended by us
             with lock:
                 answers.append(answer)
                 kept = report.shortened(answer) | {"commit": commit}
                 out.write(json.dumps(kept) + "\n")
                 out.flush()
-                bar.step(answer)
+                bar.step(answer, expected(case))
         worker.close()
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(jobs)]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
-    return answers
+    while any(thread.is_alive() for thread in threads):
+        threads[0].join(LOOK_S)
+        for thread in threads[1:]:
+            thread.join(0 if threads[0].is_alive() else LOOK_S)
+        if stop.signal is not None:
+            stop.end()
+    return answers, bar
 
 
 def main() -> int:
@@ -178,47 +257,92 @@ def main() -> int:
     options.state.parent.mkdir(parents=True, exist_ok=True)
     if options.fresh:
         options.state.unlink(missing_ok=True)
-    until_s = time.monotonic() + options.minutes * 60
+    stop = Stop(base)
+    stop.install()
     try:
         if options.case:
-            answer = Worker(base / "w0").play(json.loads(options.case))
-            print(
-                json.dumps({k: v for k, v in answer.items() if k != "tail"}, indent=1),
-                answer.get("tail", ""),
-                sep="\n",
-            )
-            return 1 if answer["violations"] or "broken" in answer else 0
-        done = {key_of(answer["case"]) for answer in report.read(options.state)}
-        chosen = options.group or list(groups.GROUPS)
+            return _play_one(base, json.loads(options.case))
+        answers = report.read(options.state)
+        expected = _expectation(answers)
         with options.state.open("a") as out:
-            traces = _traces(base, options) if {"kill", "error", "crowd"} & set(chosen) else {}
-            cases = [case for name in chosen for case in groups.GROUPS[name].cases(traces, options.seed)]
-            random.Random(options.seed).shuffle(cases)
-            cases.sort(
-                key=lambda case: -_least_s(case)
-            )  # the longest first: nothing waits for them at the end
-            fresh = [case for case in cases if key_of(case) not in done][: options.most]
-            bar = Bar(len(fresh), 0)
-            play_all(fresh, options.jobs, base, out, until_s, bar)
-        titles = {name: group.title for name, group in groups.GROUPS.items()}
-        report.write(options.state, options.report, titles, seed=options.seed)
+            fresh = _cases(base, options, {key_of(answer["case"]) for answer in answers}, stop)
+            total_s = sum(map(expected, fresh))
+            longest_s = max(map(expected, fresh), default=0.0)
+            print(
+                f"{len(fresh)} cases, about {max(total_s / options.jobs, longest_s) / 60:.0f} min on quiet "
+                f"cores with {options.jobs} workers",
+                file=sys.stderr,
+            )
+            until_s = time.monotonic() + options.minutes * 60
+            more = {"until_s": until_s, "expected": expected, "stop": stop}
+            _, bar = play_all(fresh, options.jobs, base, out, **more)
+        told = {name: (group.title, group.missing()) for name, group in groups.GROUPS.items()}
+        report.write(options.state, options.report, told, seed=options.seed)
         print(
             f"\n{options.report}: {bar.violations} cases with violations, {bar.broken} broken",
             file=sys.stderr,
         )
+        if stop.signal is not None:
+            print(f"stopped; run it again to go on ({options.state})", file=sys.stderr)
+            return 128 + stop.signal
         return 1 if bar.violations or bar.broken else 0
     finally:
-        subprocess.run(["rm", "-rf", str(base)], check=False)
+        stop.clear()
+
+
+def _play_one(base: Path, case: dict[str, Any]) -> int:
+    worker = Worker(base / "w0")
+    answer = worker.play(case)
+    worker.close()
+    shown = {name: value for name, value in answer.items() if name != "tail"}
+    print(json.dumps(shown, indent=1), answer.get("tail", ""), sep="\n")
+    return 1 if answer["violations"] or "broken" in answer else 0
+
+
+def _cases(base: Path, options: argparse.Namespace, done: set[str], stop: Stop) -> list[dict[str, Any]]:
+    """Return the cases that are to be played, the longest first: nothing waits for them at the end."""
+    chosen = options.group or list(groups.GROUPS)
+    playable = []
+    for name in chosen:
+        if why := groups.GROUPS[name].missing():
+            print(f"{groups.GROUPS[name].title}: not played: {why}", file=sys.stderr)
+        else:
+            playable.append(name)
+    traces = _traces(base, options, playable, stop)
+    if stop.signal is not None:
+        return []
+    cases = [case for name in playable for case in groups.GROUPS[name].cases(traces, options.seed)]
+    random.Random(options.seed).shuffle(cases)
+    cases.sort(key=lambda case: -_least_s(case))
+    return [case for case in cases if key_of(case) not in done][: options.most]
 
 
 def _least_s(case: dict[str, Any]) -> float:
-    return float(case.get("seconds", 0) + case.get("tasks", 0) / 10)
+    return float(case.get("seconds", 0) + case.get("tasks", 0) / TASKS_A_SECOND)
 
 
-def _traces(base: Path, options: argparse.Namespace) -> dict[str, list[list[str]]]:
-    cases = [c for c in steps.trace_cases() if not options.scenario or c["scenario"] in options.scenario]
+def _expectation(answers: list[dict[str, Any]]) -> Callable[[dict[str, Any]], float]:
+    """Return how long a case takes: as its group's cases took so far, else as they took elsewhere."""
+    took: dict[str, list[float]] = {}
+    for answer in answers:
+        if "seconds" in answer and not _least_s(answer["case"]):
+            took.setdefault(answer["case"]["group"], []).append(answer["seconds"])
+    means = {name: statistics.mean(of) for name, of in took.items() if len(of) >= ENOUGH}
+    usual = {name: means.get(name, group.case_s) for name, group in groups.GROUPS.items()}
+    return lambda case: _least_s(case) or usual[case["group"]]
+
+
+def _traces(base: Path, options: argparse.Namespace, chosen: list[str], stop: Stop) -> groups.Traces:
+    """Play what finds every call, without any fault."""
+    cases = [
+        case
+        for name in chosen
+        for case in groups.GROUPS[name].traces()
+        if not options.scenario or case["scenario"] in options.scenario
+    ]
+    unique = list({key_of(case): case for case in cases}.values())
     with Path(os.devnull).open("w") as nowhere:
-        answers = play_all(cases, options.jobs, base, nowhere, float("inf"), Bar(len(cases), 0))
+        answers, _ = play_all(unique, options.jobs, base, nowhere, stop=stop)
     for answer in answers:
         if answer["violations"] or "broken" in answer:
             raise SystemExit(f"without any fault: {json.dumps(answer)[-3000:]}")

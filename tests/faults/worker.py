@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 import traceback
 from pathlib import Path
 
@@ -20,11 +21,13 @@ def main() -> None:
     warm()
     for line in sys.stdin:
         case = json.loads(line)
+        began_s = time.monotonic()
         try:
             answer = play(base, case)
         except Exception:  # noqa: BLE001 - the driver counts it as a broken case
             answer = {"injected": [], "violations": [], "broken": traceback.format_exc()}
-        print(json.dumps({"case": case} | answer), file=out, flush=True)
+        took = {"seconds": round(time.monotonic() - began_s, 3)}
+        print(json.dumps({"case": case} | answer | took), file=out, flush=True)
 
 
 if __name__ == "__main__":
