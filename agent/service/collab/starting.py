@@ -97,7 +97,7 @@ def start(desk: Desk, question: str, *, by: str, key: str | None = None, **asked
     from agent.service.actions import submit  # noqa: PLC0415 - explaining needs none of it
 
     fields = fields_of(desk.workspace, question, by=by, **asked)
-    return submit(desk, encode(fields), name=STEM, key=key)
+    return submit(desk, encode(fields), name=STEM, key=key, by=by)
 
 
 def check_names(workspace: Workspace, domain: str | None, host: str | None) -> None:

@@ -94,6 +94,7 @@ window.aispool = (() => {
       const label = box.closest(".q-field")?.querySelector(".q-field__label")?.textContent;
       if (label) box.setAttribute("aria-label", label);
     }
+    for (const bar of root.querySelectorAll(".q-loading-bar:not([aria-label])")) bar.setAttribute("aria-label", "Loading");
   }
 
   document.addEventListener("keydown", onKey);

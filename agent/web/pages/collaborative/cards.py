@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from nicegui import ui
 
@@ -13,7 +13,7 @@ from agent.web.pages.frame import text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-FOLDED_CHARS = 420
+FOLDED_CHARS: Final = 260
 
 
 def draw(card: Mapping[str, Any]) -> None:
