@@ -55,12 +55,14 @@ def main() -> int:
 
 
 def show(folder: Path) -> None:
-    """Write the table, and the plot where there is something to draw."""
+    """Write the table, and the plots for which there is something to draw."""
     measured = figures.read(folder / "bench.json")
     text = figures.table(measured, list(SECTIONS))
-    if "scaling" in measured["sections"]:
-        plot.cost_curves(measured["sections"]["scaling"], folder / "cost.svg")
-        text += "\n![ms a task against the number of tasks](cost.svg)\n"
+    plots = {"scaling": (plot.cost_curves, "cost.svg"), "latency": (plot.latencies, "latency.svg")}
+    for name, (draw, file) in plots.items():
+        if name in measured["sections"]:
+            draw(measured["sections"][name], folder / file)
+            text += f"\n![{name}]({file})\n"
     (folder / "REPORT.md").write_text(text)
 
 

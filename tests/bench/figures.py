@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import statistics
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -53,7 +54,7 @@ def quantile(samples: Sequence[float], share: float) -> float:
     if share == 0.5:
         return statistics.median(samples)
     ordered = sorted(samples)
-    return ordered[min(round(share * len(ordered) + 0.5), len(ordered)) - 1]
+    return ordered[max(math.ceil(share * len(ordered)), 1) - 1]
 
 
 def ratios(ours: Sequence[float], others: Sequence[float]) -> tuple[float, ...]:
@@ -113,7 +114,7 @@ def _places(sections: Sequence[tuple[str, Mapping[str, Any]]]) -> Iterator[str]:
         programs = ", ".join(f"{program} {version}" for program, version in where["programs"].items())
         said = (
             f"{where['date']}, {where['machine']}, {where['cpu']}, {where['memory_gib']} GiB, "
-            f"{where['file_system']}; {programs}; commit {where['commit']}; {section['rounds']} rounds"
+            f"{where['file_system']}; {programs}; commit {where['commit']}; rounds: {section['rounds']}"
             + (f"; **scaled by {section['scale']:g}, no real figures**" if section["scale"] != 1 else "")
         )
         places.setdefault(said, []).append(name)

@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from spool.locks import file_system_of
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -28,7 +30,7 @@ def describe(folder: Path) -> dict[str, Any]:
         "machine": in_words(),
         "cpu": _first(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text()),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30), 1),
-        "file_system": _said("stat", "--file-system", "--format=%T", str(folder)),
+        "file_system": file_system_of(folder),
         "programs": {
             "tmux": _said("tmux", "-V").removeprefix("tmux "),
             "task-spooler": _package("task-spooler"),
