@@ -10,3 +10,25 @@
 connection leaves in doubt are repeated; those that drop a task carry an idempotency key, so that they never
 drop two.
 """
+
+from agent.client.aio import AsyncClient
+from agent.client.errors import (
+    ClientError,
+    ConflictError,
+    DeniedError,
+    NotFoundError,
+    ProblemError,
+    UnreachableError,
+)
+from agent.client.sync import Client
+
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "ClientError",
+    "ConflictError",
+    "DeniedError",
+    "NotFoundError",
+    "ProblemError",
+    "UnreachableError",
+]

@@ -9,6 +9,7 @@ from agent.service import actions
 from agent.service.reassigning import reassign
 from agent.service.said import Said as Done
 from agent.web.api.parameters import Host, Now, Operator, TaskId
+from agent.web.api.submitting import as_things_stand
 
 routes = APIRouter(tags=["Actions"])
 
@@ -57,18 +58,22 @@ def reassign_task(context: Now, identity: Operator, task_id: TaskId, move: Move 
 def pause(context: Now, identity: Operator, what: Pause | None = None) -> Said:
     """Stop claiming. What runs goes on. An empty object pauses everything."""
     asked = what or Pause()
-    return _said(
-        actions.pause(context.desk, tool=asked.tool, group=asked.group, host=asked.host, by=identity.name)
-    )
+    with as_things_stand():
+        said = actions.pause(
+            context.desk, tool=asked.tool, group=asked.group, host=asked.host, by=identity.name
+        )
+    return _said(said)
 
 
 @routes.post("/resume", summary="Start tasks again after a pause")
 def resume(context: Now, identity: Operator, what: Pause | None = None) -> Said:
     """Claim again: give what was given to pause."""
     asked = what or Pause()
-    return _said(
-        actions.unpause(context.desk, tool=asked.tool, group=asked.group, host=asked.host, by=identity.name)
-    )
+    with as_things_stand():
+        said = actions.unpause(
+            context.desk, tool=asked.tool, group=asked.group, host=asked.host, by=identity.name
+        )
+    return _said(said)
 
 
 def _said(said: Done) -> Said:

@@ -73,7 +73,7 @@ def _plain_name(name: str | None, others: dict[str, bytes]) -> str:
     if name is None or name in _NO_WORD or "/" in name or not name.isprintable() or len(name.encode()) > 255:  # noqa: PLR2004 - a file system's
         raise ProblemError(422, f"body: {name!r} is no name for a file: leave out folders")
     if name in others:
-        raise ProblemError(422, f"body: two files are named {name!r}: rename one")
+        raise ProblemError(409, f"body: two files are named {name!r}: rename one")
     return name
 
 
@@ -162,12 +162,11 @@ def edit_task(
     host: Host = None,
 ) -> Said:
     """Replace the file of a task that waits, if it is still the one that you read."""
+    before = if_match.strip('"')
+    if hashlib.sha256(_source(context, task_id, host)).hexdigest() != before:
+        raise ProblemError(412, f"{task_id} is not the file that you edited any more: get it again")
     _parsed(drop.content)
     with as_things_stand():
-        found = _source(context, task_id, host)
-        before = if_match.strip('"')
-        if hashlib.sha256(found).hexdigest() != before:
-            raise ProblemError(412, f"{task_id} is not the file that you edited any more: get it again")
         said = actions.edit(context.desk, task_id, before, drop.content, host=host, by=identity.name)
     return Said.model_validate(said, from_attributes=True)
 

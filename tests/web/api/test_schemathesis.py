@@ -72,6 +72,20 @@ def model() -> Iterator[None]:
         yield
 
 
+@schema.hook
+def filter_body(_context: schemathesis.HookContext, body: object) -> bool:
+    """Leave out whole numbers with a point: JSON Schema calls 2.0 an integer, a task file does not."""
+    return "integral" not in str(_kinds(body))
+
+
+def _kinds(value: object) -> list[object]:
+    if isinstance(value, dict):
+        return [_kinds(each) for each in value.values()]
+    if isinstance(value, list):
+        return [_kinds(each) for each in value]
+    return ["integral"] if isinstance(value, float) and value.is_integer() else []
+
+
 @schema.parametrize()
 @settings(max_examples=20, suppress_health_check=list(HealthCheck), deadline=None)
 def test_the_description_is_kept(case: schemathesis.Case) -> None:
