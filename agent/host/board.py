@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 MOST_AT_ONCE = 500
 """Tasks that are handed to a cluster together; a larger burst need not wait for its last."""
+MOST_HERE = 8
+"""The same for this machine, where the first is to run within the blink of an eye."""
 BUSY_S = 10.0
 """After how long a login that was in use is asked for again."""
 
@@ -317,9 +319,9 @@ class Board:
             self._settle(session)
 
     def _start(self, session: Session, *, is_new: bool = False) -> None:
-        """Start a prepared attempt; those for a cluster together, once the pass is over."""
+        """Start a prepared attempt together with others, at the latest once the pass is over."""
         self._prepared[session.task_id] = (session, is_new)
-        if not session.on_cluster or len(self._prepared) >= MOST_AT_ONCE:
+        if len(self._prepared) >= (MOST_AT_ONCE if session.on_cluster else MOST_HERE):
             self.start_prepared()
 
     def start_prepared(self) -> None:

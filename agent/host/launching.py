@@ -165,8 +165,12 @@ def start(site: Site, sessions: Sequence[Session]) -> dict[str, str]:
     """Start the wrappers of prepared attempts; a session that cannot be made is tried again later.
 
     The answer has, for those that can never be made, why not.
+
+    Raises:
+        OSError: a start was not written down; the next look does it.
     """
     never = {}
+    failed: OSError | None = None
     by_launcher: dict[str, list[Session]] = {}
     for session in sessions:
         by_launcher.setdefault(launcher_of(site, session).name, []).append(session)
@@ -174,9 +178,14 @@ def start(site: Site, sessions: Sequence[Session]) -> dict[str, str]:
         errors = _start_all(site, site.launcher_named(name), some)
         for session in some:
             error = errors.get(session.task_id)
-            _say_started(site, session, error)
+            try:
+                _say_started(site, session, error)
+            except OSError as problem:
+                failed = problem  # one folder that is gone keeps nobody else's start from being told
             if isinstance(error, NeverStartsError):
                 never[session.task_id] = str(error)
+    if failed is not None:
+        raise failed
     return never
 
 

@@ -74,7 +74,9 @@ class Starter:
             LaunchError: the tmux server does not answer; nobody knows which sessions it made.
         """
         with ExitStack() as connections:
-            wrappers = [connections.enter_context(self._forks.ask_for(fork.attempt)) for fork in forks]
+            wrappers = self._forks.ask_for(*(fork.attempt for fork in forks))
+            for wrapper in wrappers:
+                connections.enter_context(wrapper)
             pairs = zip(forks, wrappers, strict=True)
             answers = self._control.ask([_new_session(fork, wrapper) for fork, wrapper in pairs])
             for wrapper, answer in zip(wrappers, answers, strict=True):

@@ -158,7 +158,7 @@ class ProcessLauncher(Immediate):
         if self._forks is None:
             return False
         try:
-            with self._forks.ask_for(attempt) as wrapper:
+            with self._forks.ask_for(attempt)[0] as wrapper:
                 self._words(name).touch(0o600)
                 self._record(name, wrapper.pid)
                 wrapper.begin(str(self._words(name)))

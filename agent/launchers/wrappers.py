@@ -7,7 +7,7 @@ import secrets
 import socket
 import struct
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -62,12 +62,22 @@ class Forks:
         if self._connection is not None:
             self._connection.close()
 
-    def ask_for(self, attempt: Path) -> Waiting:
-        """Have a wrapper forked for an attempt; it waits to be told to begin.
+    def ask_for(self, *attempts: Path) -> list[Waiting]:
+        """Have a wrapper forked for each attempt; they wait to be told to begin.
 
         Raises:
-            NotReadyError: nobody forks, or no more.
+            NotReadyError: nobody forks, or no more; those that were forked end.
         """
+        with ExitStack() as asked:
+            connections = [asked.enter_context(self._ask(attempt)) for attempt in attempts]
+            try:
+                waiting = [Waiting(connection, *_numbers(connection)) for connection in connections]
+            except (OSError, ValueError) as error:
+                raise NotReadyError(str(error)) from error
+            asked.pop_all()
+        return waiting
+
+    def _ask(self, attempt: Path) -> socket.socket:
         if self._connection is None:
             self._connection = self._accept()
         ours, theirs = socket.socketpair()
@@ -76,11 +86,10 @@ class Forks:
             with theirs:
                 socket.send_fds(self._connection, [b"!"], [theirs.fileno()])
             ours.sendall(os.fsencode(attempt) + b"\n")
-            pid, pipe = _line(ours).split()
-            return Waiting(ours, int(pid), int(pipe))
-        except (OSError, ValueError) as error:
+        except OSError as error:
             ours.close()
             raise NotReadyError(str(error)) from error
+        return ours
 
     def _accept(self) -> socket.socket:
         """Wait for the process that was started for us; nobody else's connection is taken."""
@@ -122,11 +131,13 @@ class Waiting:
             self.connection.sendall(os.fsencode(terminal) + b"\n")
 
 
-def _line(connection: socket.socket) -> str:
+def _numbers(connection: socket.socket) -> tuple[int, int]:
+    """Read what a wrapper says first: its pid, and the number of its pipe."""
     text = b""
     while not text.endswith(b"\n"):
         piece = connection.recv(MOST_BYTES)
         if not piece:
             raise OSError("no wrapper was forked")
         text += piece
-    return text.decode()
+    pid, pipe = text.split()
+    return int(pid), int(pipe)

@@ -171,7 +171,7 @@ def test_an_agent_that_dies_in_between_starts_nothing(bench: Bench, launcher: Tm
         (bench.attempt / name).unlink()
     (bench.root / "ran").unlink()
     assert launcher._starter is not None
-    waiting = launcher._starter._forks.ask_for(bench.attempt)
+    waiting = launcher._starter._forks.ask_for(bench.attempt)[0]
     assert waiting.pid in bench.processes() or Path(f"/proc/{waiting.pid}").exists()
     waiting.connection.close()
     bench.wait(lambda: not Path(f"/proc/{waiting.pid}").exists(), "it is gone")

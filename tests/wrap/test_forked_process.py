@@ -94,7 +94,7 @@ def test_a_launcher_that_dies_in_between_starts_nothing(bench: Bench, launcher: 
     ready(bench, launcher)
     bench.prepare(LEDGER)
     assert launcher._forks is not None
-    waiting = launcher._forks.ask_for(bench.attempt)
+    waiting = launcher._forks.ask_for(bench.attempt)[0]
     assert Path(f"/proc/{waiting.pid}").exists()
     waiting.connection.close()
     bench.wait(lambda: not Path(f"/proc/{waiting.pid}").exists(), "it ends")
