@@ -61,6 +61,11 @@ class Workspace:
         return self.root / "logs"
 
     @cached_property
+    def recent_reports(self) -> Path:
+        """Second names of the latest logs/healthcheck-*.log, by which a collector finds them."""
+        return self.logs / ".healthchecks"
+
+    @cached_property
     def configs(self) -> Path:
         """What people set: agent.toml, tools.toml, pauses, hooks."""
         return self.root / "configs"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
@@ -13,10 +14,13 @@ from agent.cli.place import Place, failed, json_option, pass_place, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from agent.inspect.health import Health
 
 MOST_SAME_SECOND: Final = 100
+REPORTS_SHOWN: Final = 10
+"""To a collector, which finds them without a look at all that was ever logged."""
 
 
 @command("health")
@@ -70,8 +74,20 @@ def _keep(place: Place, text: str) -> str:
             put_new(path, text.encode(errors="replace"))
         except FileExistsError:
             continue
+        _show_to_collector(place, path)
         return str(path)
     raise FileExistsError(17, "too many reports in one second", str(place.workspace.logs))
+
+
+def _show_to_collector(place: Place, path: Path) -> None:
+    """Give the report its second name, and let only the latest have one."""
+    from spool.files import make_folder  # noqa: PLC0415
+
+    folder = place.workspace.recent_reports
+    make_folder(folder)
+    os.link(path, folder / path.name)
+    for name in sorted(os.listdir(folder))[:-REPORTS_SHOWN]:
+        (folder / name).unlink(missing_ok=True)
 
 
 def _lines(health: Health) -> Iterator[str]:

@@ -26,7 +26,7 @@ MAX_FILE_BYTES: Final = 16 << 20
 CENTRAL_LOGS: Final = ("agent.log", "coordinator.log", "audit.jsonl")
 """Logs that every host has, whatever runs."""
 _SOURCES: Final = (
-    *("VERSION", "configs", "tasks", "sessions", "results/.uncollected"),
+    *("VERSION", "configs", "tasks", "sessions", "results/.uncollected", "logs/.healthchecks"),
     *(f"logs/{name}{generation}" for name in CENTRAL_LOGS for generation in ("", ".1")),
 )
 _FILTERS: Final = (
@@ -40,7 +40,7 @@ _FILTERS: Final = (
     *("+ /sessions/.agent-*/*/", "- /sessions/.agent-*/**", "- /sessions/.*"),
     *("+ /sessions/*/", "+ /sessions/*/status.json", "+ /sessions/*/task.json", "- /sessions/*/*"),
     "- /sessions/*",
-    *("- /results/.uncollected/.*", "- /results/.uncollected/*/"),
+    *("- /results/.uncollected/.*", "- /results/.uncollected/*/", "- /logs/.healthchecks/*/"),
 )
 _TELLS_REFUSALS: Final = "agent.log"
 _REJECTED_COPIED: Final = ".rejected"

@@ -1,4 +1,4 @@
-"""From rsync's copy to what people see: waiting tasks, pauses, refusals and sessions of one host.
+"""From rsync's copy to what people see: waiting tasks, pauses, refusals, sessions and health of one host.
 
 A host is hostile until its files are validated: names that may be shown, regular files of bounded size,
 records that parse and speak of the folder they lie in. What does not fit stays where it is, and is named in
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 MAX_RECORD_BYTES: Final = 8 << 20
 BEAT: Final = "agent.json"
+_REPORT: Final = re.compile(r"healthcheck-[0-9]{8}-[0-9]{6}(-[0-9]{1,4})?\.log")
 _PAUSE: Final = re.compile(r"paused(\.(tool|group)\.[A-Za-z0-9][A-Za-z0-9._-]{0,99})?")
 
 
@@ -65,6 +66,7 @@ def show(mirror: Mirror, shelf: Shelf, refused: Refused) -> None:
     _show_beats(mirror, refused)
     shelf.missed = waiting.show(mirror, shelf.missed, refused)
     _show_configs(mirror)
+    _show_reports(mirror, refused)
     stamp = living.rejected_stamp(mirror)
     if stamp is None or stamp != shelf.rejected_stamp:
         _show_rejected(mirror, refused)
@@ -166,6 +168,16 @@ def _show_configs(mirror: Mirror) -> None:
         (seen / name).unlink(missing_ok=True)
     copied = {inode(there / name) for name in wanted}
     known.keep_only(number for number in known.inodes if number in copied)
+
+
+def _show_reports(mirror: Mirror, refused: Refused) -> None:
+    """Put the latest health reports among the logs, where they stay when the host keeps them no longer."""
+    there = Workspace(mirror.raw).recent_reports
+    for name in names_in(there):
+        if not _REPORT.fullmatch(name) or inode(there / name) is None:
+            refused.add(f"logs/.healthchecks/{name}", "it is no health report")
+        elif not os.path.lexists(mirror.workspace.logs / name):
+            link_over(there / name, mirror.workspace.logs / name)
 
 
 def _show_rejected(mirror: Mirror, refused: Refused) -> None:

@@ -100,6 +100,17 @@ def test_health_of_a_busy_host(
     assert document["agents"][0]["alive"] is True
 
 
+def test_the_latest_reports_are_shown_to_a_collector(aispool: Run, workspace: Workspace) -> None:
+    """Ten of them have a second name; the report itself stays."""
+    workspace.recent_reports.mkdir()
+    for number in range(12):
+        (workspace.recent_reports / f"healthcheck-20200101-0000{number:02d}.log").touch()
+    aispool("health")
+    (kept,) = workspace.logs.glob("healthcheck-*.log")
+    names = sorted(path.name for path in workspace.recent_reports.iterdir())
+    assert (len(names), names[-1]) == (10, kept.name)
+
+
 def test_health_without_an_agent(aispool: Run, dropped: Run) -> None:
     """Tasks that wait for nobody are a problem."""
     aispool("health")

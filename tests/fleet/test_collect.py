@@ -224,3 +224,25 @@ def test_a_record_that_changes_within_a_second_is_seen(network: Network) -> None
     os.utime(status, ns=(second + 2, second + 2))
     assert network.round()
     assert (network.mirror("a").workspace.sessions / "t1" / "status.json").read_bytes() == content
+
+
+def test_health_reports_come_and_stay(network: Network) -> None:
+    """The latest of a host lie among its logs here, also when it shows them no more; nothing else does."""
+    remote = network.host("a")
+    remote.workspace.recent_reports.mkdir()
+    for second in range(12):
+        name = f"healthcheck-20260101-0000{second:02d}.log"
+        (remote.workspace.logs / name).write_text(f"well at {second}\n")
+        os.link(remote.workspace.logs / name, remote.workspace.recent_reports / name)
+        if second == 5:
+            assert network.round()
+            for old in remote.workspace.recent_reports.iterdir():
+                old.unlink()
+    (remote.workspace.recent_reports / "agent.log").write_text("not ours")
+    (remote.workspace.recent_reports / "healthcheck-20260101-000099.log").symlink_to("/etc/passwd")
+    assert network.round()
+    seen = network.mirror("a").workspace.logs
+    reports = [name for name in names(seen) if name.startswith("healthcheck-")]
+    assert reports == [f"healthcheck-20260101-0000{second:02d}.log" for second in range(12)]
+    assert (seen / reports[11]).read_text() == "well at 11\n"
+    assert "no health report" in network.state("a").refused[0]

@@ -33,6 +33,20 @@ def test_it_shows_sessions_queue_processes_and_logs(shell: Shell) -> None:
     assert re.fullmatch(r"healthcheck-\d{8}-\d{6}\.log", kept.name)
     assert kept.read_text() in done.stdout
     assert kept.stat().st_mode & 0o777 == 0o600
+    assert kept.samefile(shell.workspace / "logs/.healthchecks" / kept.name)
+
+
+def test_the_latest_ten_are_shown_to_a_collector(shell: Shell) -> None:
+    """All are kept, and the earliest lose their second names."""
+    recent = shell.workspace / "logs/.healthchecks"
+    recent.mkdir()
+    for number in range(12):
+        (recent / f"healthcheck-20200101-0000{number:02d}.log").touch()
+    shell.run("healthcheck.sh")
+    names = sorted(os.listdir(recent))
+    assert len(names) == 10
+    assert names[0] == "healthcheck-20200101-000003.log"
+    assert not names[-1].startswith("healthcheck-2020")
 
 
 def test_a_tool_cannot_reach_the_terminal(shell: Shell) -> None:
