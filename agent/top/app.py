@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.binding import BindingType
     from textual.events import Key, Resize
+    from textual.widget import Widget
 
     from agent.top.rows import Row
 
@@ -201,12 +202,12 @@ class TopApp(AskingApp):
         """Go back to the list, filtered."""
         if event.input is self._typed:
             self._typed.display = bool(event.value)
-            self._tasks.focus()
+            self._give_keys_to(self._tasks)
 
     def action_filter(self) -> None:
         """Let the person type what is looked for."""
         self._typed.display = True
-        self._typed.focus()
+        self._give_keys_to(self._typed)
 
     def action_everything(self) -> None:
         """Show everything again, as it was at the beginning."""
@@ -214,7 +215,7 @@ class TopApp(AskingApp):
         self._typed.display = False
         self._log_size = "half"
         self._lay_out(self.size.height)
-        self._tasks.focus()
+        self._give_keys_to(self._tasks)
 
     def action_log(self) -> None:
         """Give the log all of the screen, none of it, or its part again."""
@@ -260,13 +261,17 @@ class TopApp(AskingApp):
     def _tell(self) -> None:
         self.post_message(Fresh())
 
+    def _give_keys_to(self, widget: Widget) -> None:
+        # at once: what is typed behind a `/` must not be taken for commands
+        self.screen_stack[0].set_focus(widget)
+
     def _lay_out(self, height: int) -> None:
         size = self._log_size
         if height < SMALL_ROWS and size == "half":
             size = "none"
-        self.screen.set_class(size == "all", "zoomed")
-        self.screen.set_class(size == "none", "closed")
-        (self._pane if size == "all" else self._tasks).focus()
+        self.screen_stack[0].set_class(size == "all", "zoomed")
+        self.screen_stack[0].set_class(size == "none", "closed")
+        self._give_keys_to(self._pane if size == "all" else self._tasks)
 
     def _draw(self) -> None:
         seen, row, width = self._feed.latest, self._tasks.chosen, self.size.width

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import threading
 from abc import abstractmethod
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from textual.app import App
 from textual.message import Message
 
-from agent.sanitize import one_line, plain
+from agent.sanitize import one_line
 from agent.service import actions
 from agent.service.listing import task
 from agent.service.places import HERE, Desk
@@ -160,17 +161,12 @@ class AskingApp(App[None]):
         if row is None or row.state != "waiting_input":
             self.say(f"{row.shown_id} asks nothing: it is {row.state}" if row else "no task is chosen")
             return
-        self.do(
-            lambda: task(Desk(self.root), row.task_id, row.host or HERE),
-            lambda found: self._reply(row, (found["status"] or {}).get("question") or ""),
-        )
 
-    def _reply(self, row: Row, question: str) -> None:
         def answer(text: str | None) -> None:
             if text is not None:
-                self._request(lambda *given, **named: actions.answer(*given, text, **named), row)
+                self._request(partial(actions.answer, text=text), row)
 
-        self.push_screen(Reply(f"{_named(row)} asks", plain(question).strip()), answer)
+        self.push_screen(Reply(f"{_named(row)} asks", row.question), answer)
 
     def _ask_first(self, question: str, action: Callable[..., Said], row: Row) -> None:
         self.push_screen(Ask(question), lambda yes: self._request(action, row) if yes else None)

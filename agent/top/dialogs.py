@@ -37,6 +37,8 @@ class Ask(ModalScreen[bool]):
 class Reply(ModalScreen[str | None]):
     """A line to write; None when the person left it."""
 
+    AUTO_FOCUS = "#reply"
+
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "leave")]
 
     def __init__(self, title: str, question: str) -> None:

@@ -153,7 +153,8 @@ class Feed:
 
     def _serve(self, desk: Desk, index: Index, live: Live) -> None:
         identity = _identity(self._root)
-        revision, asked, hosts, looks = -1, -1, (), 0
+        revision, asked, looks = -1, -1, 0
+        hosts: tuple[dict[str, Any], ...] = ()
         while not self._stopped.is_set():
             now = live.wait(revision, timeout_s=LOOK_S) if asked == self._asked else revision
             if _identity(self._root) != identity:

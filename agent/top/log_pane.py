@@ -131,7 +131,7 @@ class LogPane(Widget, can_focus=True):
         strip = Strip([segment for segment in line.render(self.app.console) if segment.text != "\n"])
         if strip.cell_length <= width:
             return [strip]
-        return list(strip.divide(range(width, strip.cell_length + width, width)))
+        return list(strip.divide([*range(width, strip.cell_length, width), strip.cell_length]))
 
     def _keep_in_range(self) -> None:
         count = len(self._strips) + len(self._open_strips)

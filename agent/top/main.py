@@ -40,6 +40,9 @@ def run(root: Path, host: str | None) -> int:
     # they would stay on after a kill -9, and a shell is no good with them
     os.environ.setdefault("TEXTUAL_DISABLE_KITTY_KEY", "1")
     os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
+    # the terminal knows its size, and it changes
+    for name in ("COLUMNS", "LINES"):
+        os.environ.pop(name, None)
     from agent.service.places import Desk  # noqa: PLC0415
     from agent.top.app import TopApp  # noqa: PLC0415 - Textual reads these when it is imported
 

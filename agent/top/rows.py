@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.cells import cell_len, chop_cells, set_cell_size
 
 from agent.amounts import ago, span
-from agent.sanitize import one_line
+from agent.sanitize import one_line, plain
 from spool.records import State
 
 if TYPE_CHECKING:
@@ -36,11 +36,12 @@ WORDS: Final = {"waiting_input": "asks", "dependency_failed": "dep.failed"}
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One task; every text is one line that steers no terminal.
+    """One task; no text steers a terminal, all but the question are one line.
 
     Args:
         task_id: as it is on disk; show `shown_id`.
         host: None for our own workspace.
+        question: what it asks, on as many lines as it has.
     """
 
     task_id: str
@@ -51,6 +52,7 @@ class Row:
     shown_id: str
     changed_at: datetime | None
     duration_s: float | None
+    question: str
 
     @classmethod
     def of(cls, document: dict[str, Any]) -> Row:
@@ -65,6 +67,7 @@ class Row:
             shown_id=one_line(document["task_id"]),
             changed_at=datetime.fromisoformat(changed_at) if changed_at else None,
             duration_s=document["duration_s"],
+            question=plain(document["question"] or "").strip(),
         )
 
     @property

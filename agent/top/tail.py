@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from agent.top.rows import Row
 
-FIRST_BYTES: Final = 1 << 17
-"""How much of the end of a log is shown at first."""
-MOST_BYTES: Final = 1 << 16
+MOST_BYTES: Final = 1 << 17
+"""How much of the end of a log is shown at first, and read at once."""
+MOST_FULL: Final = 3
 LOOK_S: Final = 0.3
 SETTLE_S: Final = 0.1
 """Who holds down an arrow key passes many tasks, and wants the log of the last."""
@@ -125,16 +125,19 @@ class Tail:
 
     def _read(self, row: Row, serial: int, *, begins: bool) -> None:
         source = logs.log(Desk(self._root), row.task_id, row.host or "here")
-        offset, over = source.end(FIRST_BYTES), False
-        self._put(
-            Piece(serial, begins, note="it printed nothing" if row.is_over else "it has printed nothing yet")
-        )
+        offset, over, full = source.end(MOST_BYTES), False, 0
+        note = "it printed nothing" if row.is_over else "it has printed nothing yet"
+        self._put(Piece(serial, begins, note))
         while not over:
             content, offset, over = source.read(offset, MOST_BYTES)
-            if content:
-                if not self._put(Piece(serial, begins=False, content=content)):
-                    return
-            elif not over and self._over(serial, LOOK_S):
+            full = full + 1 if len(content) == MOST_BYTES else 0
+            if content and not self._put(Piece(serial, begins=False, content=content)):
+                return
+            if full == MOST_FULL:
+                # faster than anybody reads: go on with what is newest
+                offset, full = source.end(MOST_BYTES), 0
+                self._put(Piece(serial, begins=True))
+            if not over and self._over(serial, LOOK_S):
                 return
         self._put(Piece(serial, begins=False, content=b""))
 
