@@ -88,7 +88,7 @@ Name = Annotated[
     str | None,
     Query(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", examples=["nightly"],
-        description="NAME of the NAME.json that it becomes. Default: its tool.",
+        description="NAME of the NAME.json that it becomes; with an Idempotency-Key its id is.",
     ),
 ]  # fmt: skip
 
