@@ -115,6 +115,7 @@ def _places(sections: Sequence[tuple[str, Mapping[str, Any]]]) -> Iterator[str]:
         said = (
             f"{where['date']}, {where['machine']}, {where['cpu']}, {where['memory_gib']} GiB, "
             f"{where['file_system']}; {programs}; commit {where['commit']}; rounds: {section['rounds']}"
+            + ("; tasks name the program itself" if section.get("direct") else "")
             + (f"; **scaled by {section['scale']:g}, no real figures**" if section["scale"] != 1 else "")
         )
         places.setdefault(said, []).append(name)

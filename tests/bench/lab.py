@@ -87,8 +87,8 @@ class Lab:
     def task(self, task_id: str, *words: str, **more: Any) -> bytes:
         """Make a task that runs a command."""
         if self.direct:
-            parameters = {"args": list(words[1:])}
-            fields = {"tool": Path(words[0]).name, "command": "run", "parameters": parameters}
+            command, *args = words[1:] or ("x",)  # /bin/true reads none
+            fields = {"tool": Path(words[0]).name, "command": command, "parameters": {"args": args}}
         else:
             fields = {"tool": "shell", "command": " ".join(words)}
         return json.dumps({"task_id": task_id, **fields, **more}).encode()
@@ -123,7 +123,7 @@ class Host:
         lines = [f"{name} = {json.dumps(value)}\n" for name, value in chosen.items()]
         (self.ws.configs / "agent.toml").write_text("".join(lines))
         tools = [
-            f'[tools.{name}]\npath = "{path}"\nargv = ["$executable", "$args"]\n'
+            f'[tools.{name}]\npath = "{path}"\nargv = ["$executable", "$command", "$args"]\n'
             for name, path in (("probe", self.lab.probe), ("true", "/bin/true"), ("sleep", "/bin/sleep"))
         ]
         if self.lab.direct:

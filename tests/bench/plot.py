@@ -33,6 +33,8 @@ def cost_curves(section: Mapping[str, Any], path: Path) -> None:
             ]
             axes.errorbar(at, middle, yerr=bars, marker="o", capsize=2, label=name)
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("{x:g}")
         axes.set_xlabel("tasks dropped at once, four slots")
         axes.set_ylabel("ms a task")
 
@@ -59,6 +61,7 @@ def _drawn(section: Mapping[str, Any], path: Path) -> Iterator[Any]:
         axes.set_xscale("log")
         yield axes
         where = section["where"]
+        axes.xaxis.set_major_formatter("{x:,g}")
         axes.set_title(f"{where['machine'].split(', ')[0]}, {where['cpu']}, {where['date']}")
         axes.grid(visible=True, which="both", alpha=0.3)
         axes.legend()
