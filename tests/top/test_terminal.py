@@ -47,7 +47,7 @@ def top_pid(screen: Screen) -> int:
 
 
 def test_a_day_with_it(living: Workspace, screens: Callable[..., Screen]) -> None:
-    """A task is watched in colour, attached to and left; one that asks is answered, the first is cancelled."""
+    """A task is watched in colour and attached to; one that asks is answered; the first is cancelled."""
     screen = screens()
     screen.run(living.root)
     screen.shows("nothing here")
