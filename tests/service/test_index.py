@@ -231,7 +231,7 @@ class Moves(RuleBasedStateMachine):
 
 
 TestMoves = Moves.TestCase
-TestMoves.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
+TestMoves.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
 
 
 def test_pages_are_one_list(desk: Desk, make: Maker) -> None:
