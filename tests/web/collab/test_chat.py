@@ -37,7 +37,7 @@ def test_a_plain_question_is_answered_by_one(pages: Any, host: Any, brain: Any, 
     answer.get_by_text("rules looked at it").click()
     expect(answer.locator(".rules li")).to_have_count(len(load(host.ws).rules))
     assert brain.counts() == {"ask": 1}
-    assert list(host.ws.results.iterdir()) == []
+    assert list(host.ws.results.glob("[!.]*")) == []
     assert [e.details["type"] for e in audit.entries(host.ws) if e.event == "asked"] == ["chat"]
     assert serious(page) == []
 
@@ -63,7 +63,7 @@ def test_a_rule_hands_over_and_is_named(pages: Any, host: Any, serious: Any) -> 
 def test_never_handed_over_when_the_person_says_so(pages: Any, host: Any, brain: Any) -> None:
     """The same question, plainly: one model answers, and there is no run."""
     page = pages.open("/chat")
-    page.get_by_label("Never hand over").click()
+    page.get_by_role("checkbox", name="Never hand over").click()
     expect(ask(page, COMPLEX)).to_contain_text("A plain answer.")
     assert brain.counts() == {"ask": 1}
     assert list(host.ws.sessions.glob("collab-*")) == []
