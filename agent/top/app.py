@@ -81,7 +81,8 @@ class TopApp(AskingApp):
         Binding("pageup", "page(-1)", "page up"),
         Binding("pagedown", "page(1)", "page down"),
         Binding("question_mark,f1", "help", "help"),
-        Binding("slash", "filter", "filter"),
+        # before anything else, so that what is typed behind it is not taken for commands
+        Binding("slash", "filter", "filter", priority=True),
         Binding("escape", "everything", "all tasks"),
         Binding("enter,d", "details", "details"),
         Binding("a", "attach", "attach"),
@@ -204,6 +205,12 @@ class TopApp(AskingApp):
             self._typed.display = bool(event.value)
             self._give_keys_to(self._tasks)
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Leave a slash to whoever writes a text."""
+        if action == "filter" and (len(self.screen_stack) > 1 or isinstance(self.focused, Input)):
+            return False
+        return super().check_action(action, parameters)
+
     def action_filter(self) -> None:
         """Let the person type what is looked for."""
         self._typed.display = True
@@ -262,7 +269,7 @@ class TopApp(AskingApp):
         self.post_message(Fresh())
 
     def _give_keys_to(self, widget: Widget) -> None:
-        # at once: what is typed behind a `/` must not be taken for commands
+        # `focus` does it some time later
         self.screen_stack[0].set_focus(widget)
 
     def _lay_out(self, height: int) -> None:

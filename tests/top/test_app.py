@@ -9,6 +9,7 @@ import unicodedata
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from textual.events import Key
 
 from agent.fleet.layout import Fleet
 from agent.top import feed
@@ -128,6 +129,20 @@ def test_the_list_is_filtered_while_one_types(tasks: Tasks, shown: Callable[...,
             await person.sees("nothing like this")
             await person.press("escape")
             await person.sees("apple", "apricot", "banana")
+
+    run(look())
+
+
+def test_what_is_typed_behind_a_slash_is_no_command(tasks: Tasks, shown: Callable[..., Any]) -> None:
+    """However fast it comes, as a paste or over a slow line; and a slash can be typed, too."""
+    tasks.runs("t")
+
+    async def look() -> None:
+        async with shown() as person:
+            await person.sees("\nt ")
+            for character in "/cy/q":
+                person.app.post_message(Key("slash" if character == "/" else character, character))
+            await person.sees("nothing like this", "\ncy/q")
 
     run(look())
 
