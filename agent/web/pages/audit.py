@@ -245,7 +245,7 @@ def _entry(entry: Mapping[str, Any]) -> None:
         with ui.element("td"):
             words.chip(one_line(entry["event"]))
         text("td", one_line(entry["who"]))
-        with ui.element("td"):
+        with ui.element("td").classes("task"):
             if entry["task_id"]:
                 words.task_link(entry["task_id"])
         with ui.element("td"):
@@ -253,10 +253,10 @@ def _entry(entry: Mapping[str, Any]) -> None:
 
 
 def _details(entry: Mapping[str, Any]) -> None:
-    said = [f"{name}={_value(value)}" for name, value in entry["details"].items()]
-    text("div", one_line(" · ".join(said)), "details small")
+    """Draw what an entry says in one line, without digests; all of it when that is opened."""
+    said = [f"{name}={_value(v)}" for name, v in entry["details"].items() if not name.endswith("sha256")]
     with ui.element("details").classes("more"):
-        text("summary", "All of it")
+        text("summary", one_line(" · ".join(said)) or "its digest", "details")
         with ui.element("dl").classes("facts small"):
             for name, value in (*entry["details"].items(), ("its digest", entry["sha256"])):
                 text("dt", one_line(name))

@@ -112,7 +112,7 @@ class Conversation:
 
     def _handed_over(self, said: Chatted) -> None:
         with ui.element("div").classes("line-of"):
-            words.chip("🤝 handed over", "plain s-running")
+            words.chip("handed over", "plain s-running")
             text("span", f"by the rule {one_line(said.why['rule'])}")
         why(said.why)
         for warning in said.warnings:

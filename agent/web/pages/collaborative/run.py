@@ -158,7 +158,7 @@ class RunPage:
 
     def _head(self, found: Mapping[str, Any]) -> None:
         question = found["question"] or {}
-        with ui.element("div").classes("head"):
+        with ui.element("div").classes("head run-head"):
             with ui.element("div").classes("grow"):
                 words.title(plain(words.question_of(found)))
                 with ui.element("div").classes("line-of about"):
