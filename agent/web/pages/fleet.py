@@ -139,6 +139,9 @@ def _facts(host: dict[str, Any]) -> None:
         if host["load_1m"] is not None:
             text("dt", "Load")
             text("dd", f"{host['load_1m']:.2f}")
+        if host["disk_free_bytes"] is not None and not host["disk_total_bytes"]:
+            text("dt", "Disk free")
+            text("dd", size(host["disk_free_bytes"]))
         for name, label in (("agent_version", "Agent"), ("address", "Address")):
             if host[name]:
                 text("dt", label)
