@@ -17,7 +17,7 @@ import shlex
 import signal
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -32,7 +32,9 @@ from spool.files import read_regular
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from agent.launchers.wrappers import Waiting
 
 PREFIX: Final = "task-"
 STARTER: Final = "aispool-starter"
@@ -91,16 +93,20 @@ class ProcessLauncher(Immediate):
 
     def start(self, task_id: str, argv: Sequence[str], cwd: Path) -> None:
         """Run `argv` as a process of its own, which outlives us."""
-        self._start(Start(task_id, tuple(argv), cwd))
+        self._start(Start(task_id, tuple(argv), cwd), None)
 
     def start_all(self, starts: Sequence[Start]) -> dict[str, LaunchError]:
-        """Start them; a wrapper that may be forked is."""
+        """Start them; the wrappers that may be forked are, all at once."""
         errors = {}
-        for start in starts:
-            try:
-                self._start(start)
-            except LaunchError as error:
-                errors[start.task_id] = error
+        with ExitStack() as asked:
+            forked = self._ask_for({start.task_id: start.attempt for start in starts if start.attempt})
+            for wrapper in forked.values():
+                asked.enter_context(wrapper)
+            for start in starts:
+                try:
+                    self._start(start, forked.get(start.task_id))
+                except LaunchError as error:
+                    errors[start.task_id] = error
         return errors
 
     def attach_command(self, task_id: str) -> list[str]:
@@ -133,11 +139,24 @@ class ProcessLauncher(Immediate):
         with self._alone():
             self._unlink(name)
 
-    def _start(self, start: Start) -> None:
+    def _ask_for(self, attempts: Mapping[str, Path]) -> dict[str, Waiting]:
+        """Have wrappers forked; none when nobody can do that now."""
+        if not attempts:
+            return {}
+        self.warm_up()
+        if self._forks is None:
+            return {}
+        try:
+            return dict(zip(attempts, self._forks.ask_for(*attempts.values()), strict=True))
+        except NotReadyError:
+            if not self._forks.has_begun:
+                self._forks_again_s = time.monotonic() + STARTER_AGAIN_S
+            self.close()
+            return {}
+
+    def _start(self, start: Start, wrapper: Waiting | None) -> None:
         name = self.session_name(start.task_id)
         private_folder(self._folder)
-        if start.attempt is not None:
-            self.warm_up()
         try:
             with self._alone():
                 self._sweep()
@@ -145,29 +164,21 @@ class ProcessLauncher(Immediate):
                     attach = shlex.join(self.attach_command(start.task_id))
                     raise SessionExists(f"a process has the session {name} already; attach: {attach}")
                 self._unlink(name)
-                if not (start.attempt and self._fork(name, start.attempt)):
+                if wrapper is None:
                     self._spawn(name, start)
+                else:
+                    self._begin(name, wrapper)
         except OSError as error:
             message = (
                 f"cannot write in {self._folder}: {error.strerror}; make it writable and free some space"
             )
             raise LaunchError(message) from error
 
-    def _fork(self, name: str, attempt: Path) -> bool:
-        """Start a session whose wrapper is forked; False when nobody can do that now."""
-        if self._forks is None:
-            return False
-        try:
-            with self._forks.ask_for(attempt)[0] as wrapper:
-                self._words(name).touch(0o600)
-                self._record(name, wrapper.pid)
-                wrapper.begin(str(self._words(name)))
-        except NotReadyError:
-            if not self._forks.has_begun:
-                self._forks_again_s = time.monotonic() + STARTER_AGAIN_S
-            self.close()
-            return False
-        return True
+    def _begin(self, name: str, wrapper: Waiting) -> None:
+        """Let a forked wrapper begin, once it is known by its record."""
+        self._words(name).touch(0o600)
+        self._record(name, wrapper.pid)
+        wrapper.begin(str(self._words(name)))
 
     def _spawn(self, name: str, start: Start) -> None:
         try:

@@ -14,9 +14,11 @@ from agent.launchers import SessionExists, Start
 from agent.launchers.process import ProcessLauncher
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from conftest import Bench
+
+    from agent.launchers.wrappers import Waiting
 
 LEDGER = 'echo ran >>"$RAN"'
 
@@ -113,3 +115,26 @@ def test_what_a_wrapper_says_is_logged(
     assert start(bench, launcher) == {}
     bench.wait(lambda: (bench.root / ".aispool.process").exists() and not left(bench), "it is over")
     assert any("it was started before" in str(vars(record)) for record in caplog.records)
+
+
+def test_a_wrapper_that_is_killed_before_it_begins_is_started_again(
+    bench: Bench, launcher: ProcessLauncher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready(bench, launcher)
+    bench.prepare(LEDGER)
+    real = launcher._ask_for
+
+    def killed(attempts: Mapping[str, Path]) -> dict[str, Waiting]:
+        forked = real(attempts)
+        for wrapper in forked.values():
+            os.kill(wrapper.pid, signal.SIGKILL)
+            bench.wait(lambda pid=wrapper.pid: not Path(f"/proc/{pid}").exists(), "it is gone")
+        return forked
+
+    with monkeypatch.context() as patch:
+        patch.setattr(launcher, "_ask_for", killed)
+        assert "killed before it began" in str(start(bench, launcher)["t"])
+    assert not launcher.exists("t")
+    assert start(bench, launcher) == {}
+    bench.wait((bench.attempt / "exit").exists, "it runs")
+    assert bench.ran == ["ran"]
