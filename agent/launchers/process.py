@@ -168,6 +168,8 @@ class ProcessLauncher(Immediate):
                     self._spawn(name, start)
                 else:
                     self._begin(name, wrapper)
+        except ProcessLookupError as error:
+            raise LaunchError(f"the process of {name} was killed before it began") from error
         except OSError as error:
             message = (
                 f"cannot write in {self._folder}: {error.strerror}; make it writable and free some space"
