@@ -29,9 +29,9 @@ def bars() -> Iterator[Callable[[str, int, float], None]]:
                 if share >= 1 and host in shown:
                     progress.remove_task(shown.pop(host))
                 elif share < 1 and size >= LONG_BYTES:
-                    if host not in shown:
-                        shown[host] = progress.add_task(host)
                     total = size / share if share else None
+                    if host not in shown:
+                        shown[host] = progress.add_task(host, total=total, completed=size)
                     progress.update(shown[host], completed=size, total=total)
 
         yield tell

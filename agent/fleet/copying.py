@@ -57,8 +57,13 @@ def copy(
         *(*_EXACT, *more),
         watching=peer.watching,
         given=b"".join(os.fsencode(entry) + b"\0" for entry in entries),
-        silence_s=transfers.silence_s + reading_bytes / SLOWEST_DISK_BYTES_S,
+        silence_s=transfers.silence_s + reading_s(reading_bytes),
     )
+
+
+def reading_s(size: int) -> float:
+    """Return the seconds in which so many bytes are read through, at the latest."""
+    return size / SLOWEST_DISK_BYTES_S
 
 
 def size_bytes(paths: Iterable[Path]) -> int:

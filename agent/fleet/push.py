@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from agent.fleet.copying import reading_s, size_bytes
 from agent.fleet.rsync import PARTIAL, TransferError, sentence
 
 if TYPE_CHECKING:
@@ -47,7 +48,9 @@ def push(
     if with_files:
         names = [f"{parcel.task_id}/./{parcel.files.name}/" for parcel in with_files]
         options = (*_AS_IT_IS, f"--partial-dir={PARTIAL}")
-        _give(transfers, sent, names, "tasks", options, watching)
+        # of a file that is there in part, the host reads that part before anything is heard
+        patience_s = reading_s(size_bytes(parcel.files for parcel in with_files))
+        _give(transfers, sent, names, "tasks", options, watching, patience_s)
     if tasks:
         names = [_outgoing(sent, parcel) for parcel in tasks]
         _give(transfers, sent, names, "tasks", _AS_IT_IS, watching)
@@ -66,7 +69,9 @@ def _give(
     target: str,
     options: Sequence[str],
     watching: Watching,
+    patience_s: float = 0.0,
 ) -> None:
-    ended: Ended = transfers.push(folder, names, target, *options, watching=watching)
+    silence_s = transfers.silence_s + patience_s
+    ended: Ended = transfers.push(folder, names, target, *options, watching=watching, silence_s=silence_s)
     if ended.code != 0:
         raise TransferError(f"not everything was taken: {sentence(ended)}", ended.code)

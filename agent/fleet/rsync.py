@@ -133,6 +133,7 @@ class Transfers:
         target: str,
         *more: str,
         watching: Watching | None = None,
+        silence_s: float | None = None,
     ) -> Ended:
         """Copy files of a folder here into a folder of the host's inbox, in the order of their names.
 
@@ -142,6 +143,7 @@ class Transfers:
             target: below the inbox.
             more: options.
             watching: who looks on.
+            silence_s: instead of the usual one.
 
         Raises:
             TransferError: it broke.
@@ -150,7 +152,7 @@ class Transfers:
         given = b"".join(os.fsencode(name) + b"\0" for name in names)
         there = f"{self.link.remote}:{self.link.inbox}{target}"
         words = ["-r", "--files-from=-", "--from0", *more, "--", f"{os.fspath(folder)}/", f"{there}/"]
-        return self._run(words, watching, given, modes="D700,Fu=rwX,Fgo=")
+        return self._run(words, watching, given, modes="D700,Fu=rwX,Fgo=", silence_s=silence_s)
 
     def _run(
         self,
