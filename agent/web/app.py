@@ -66,8 +66,8 @@ def build(context: Context, *, pages: bool = True) -> ASGIApp:
     if pages:
         _add_pages(site, context)
     parts = _Split(api.build(context), site)
-    headers = Headers(parts, secure=context.settings.secure)
-    return Gate(GZipMiddleware(headers, minimum_size=1000), context)
+    guarded = Headers(Gate(parts, context), secure=context.settings.secure)
+    return GZipMiddleware(guarded, minimum_size=1000)
 
 
 class _Split:

@@ -145,7 +145,7 @@ def test_the_asynchronous_client_does_the_same(served: str, token: Callable[...,
             assert [part async for part in client.log(one.task_id)] == []
             until_s = time.monotonic() + 20
             cancelled = 0
-            while cancelled != 1 and time.monotonic() < until_s:  # noqa: ASYNC110 - the server knows when
+            while cancelled != 1 and time.monotonic() < until_s:
                 await asyncio.sleep(0.05)
                 cancelled = (await client.counts()).states.get("cancelled", 0)
             listed = {row.task_id async for row in client.all_tasks(limit=1)}

@@ -8,6 +8,7 @@ no name was asked for, so nobody could answer wrongly. Forwarded headers are bel
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from agent.web.context import Settings
 
+_HOST: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::[0-9]{1,5})?")
 LOOPBACK_NAMES: Final = frozenset({"localhost"})
 
 
@@ -84,10 +86,9 @@ def origin_of(settings: Settings, headers: Mapping[str, str], peer: str) -> Orig
 
 
 def name_of(host: str) -> str:
-    """Return a Host header's name or address without its port, in lower case."""
-    if host.startswith("["):
-        return host.partition("]")[0].removeprefix("[").lower()
-    return host.partition(":")[0].lower()
+    """Return a Host header's name or address without its port, in lower case; nothing for what is no host."""
+    match = _HOST.fullmatch(host)
+    return (match[1] or match[2]).lower() if match else ""
 
 
 def _is_ours(settings: Settings, name: str) -> bool:

@@ -37,7 +37,12 @@ def served(context: Context) -> Iterator[str]:
             started.set()
 
     config = uvicorn.Config(
-        build(context, pages=False), port=0, log_config=None, lifespan="on", timeout_graceful_shutdown=1
+        build(context, pages=False),
+        port=0,
+        log_config=None,
+        lifespan="on",
+        timeout_graceful_shutdown=1,
+        server_header=False,
     )
     server = Server(config)
     thread = threading.Thread(target=server.run)
