@@ -1,6 +1,6 @@
 """The server's parts, put together.
 
-Gate ─▶ GZip ─▶ Headers ─▶ /api/v1   the public API, an app of its own
+GZip ─▶ Headers ─▶ Gate ─▶ /api/v1   the public API, an app of its own
                            /login    the way in
                            /         the pages (NiceGUI)
 """

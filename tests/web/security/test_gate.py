@@ -196,7 +196,7 @@ def test_behind_a_proxy(
     )
     got = ask(behind, {**headers, "authorization": f"Bearer {token()}"}, peer)
     assert got["status"] == status
-    assert (b"strict-transport-security" in dict(got["headers"])) == (status == 200)
+    assert b"strict-transport-security" in dict(got["headers"])
 
 
 def test_a_socket_needs_a_session_and_our_origin(context: Context) -> None:
@@ -229,5 +229,10 @@ def ask(context: Context, headers: dict[str, str], peer: str, kind: str = "http"
         "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
         "client": (peer, 1234), "server": ("127.0.0.1", 8377), "extensions": {}, "root_path": "",
     }  # fmt: skip
-    asyncio.run(build(context, pages=False)(scope, receive, send))
-    return sent[0]
+
+    async def answer() -> None:
+        await build(context, pages=False)(scope, receive, send)
+
+    asyncio.run(answer())
+    first: dict[str, Any] = sent[0]
+    return first
