@@ -213,6 +213,7 @@ class TopApp(AskingApp):
 
     def action_filter(self) -> None:
         """Let the person type what is looked for."""
+        self._said = ""
         self._typed.display = True
         self._give_keys_to(self._typed)
 
