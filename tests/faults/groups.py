@@ -51,7 +51,7 @@ GROUPS = {
     "crowd": Group("7 Many agents", crowd.crowd_cases, crowd.play, 3.0, steps.trace_cases),
     "hostile": Group("8 Hostile input", hostile.cases, hostile.play, 5.0),
     "soak": Group("9 Soak", crowd.soak_cases, crowd.play),
-    "fleet": Group("10 Fleet", fleet.cases, fleet.play, 5.0),
+    "fleet": Group("10 Fleet", fleet.cases, fleet.play, 5.0, lambda: [fleet.TRACE], fleet.missing),
 }
 
 

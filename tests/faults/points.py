@@ -25,6 +25,16 @@ PHASES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("begin", ("take_agent_lock", "run", "load", "<module>")),
 )
 
+FLEET_PHASES: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("send", ("give", "prepare", "send")),
+    ("let go", ("settle",)),
+    ("show", ("show",)),
+    ("collect", ("_collect", "fetch", "fetch_logs", "gather_logs", "forget_logs")),
+    ("connect", ("connect",)),
+)
+PROGRAMS = frozenset({"rsync", "ssh", "host-rsync"})
+"""What is not ours: a call of it is known by the folder that it is about."""
+
 
 class Point(NamedTuple):
     """One fault point."""
@@ -40,8 +50,11 @@ def point_of(row: list[str]) -> Point:
     role, _pid, fault, _n, call, path, stack = row[:7]
     lines = stack.split(" < ") if stack else []
     functions = [line.rpartition(":")[2].rpartition(".")[2] for line in lines]
-    phase = next((name for name, among in PHASES if any(f in among for f in functions)), "loop")
-    process = "agent in recovery" if role.startswith("recovery") else role
+    phases = FLEET_PHASES if role.startswith("collector") else PHASES
+    phase = next((name for name, among in phases if any(f in among for f in functions)), "loop")
+    if role in PROGRAMS:
+        return Point(role, "transfer", f"{call} in {path.rpartition('/')[0].rpartition('/')[2]}", fault)
+    process = "agent in recovery" if role.startswith("recovery") else role.removesuffix("-again")
     if role == "tmux":
         return Point(role, "launch", "exec of the wrapper", fault)
     place = " < ".join(lines[:SITE_LINES]) or f"interpreter, on {kind_of_path(path)}"

@@ -1,14 +1,16 @@
 /* LD_PRELOAD shim: injects one fault at the n-th call of a kind, and tells which call site it hit.
  *
  * A process is armed by its role: by aispool_fault_arm(ROLE) in a forked process, by AISPOOL_FAULT_ROLE in the
- * environment of one that is executed, as "wrapper" when it runs agent/wrap.py, and as "starter" when that serves;
- * what a starter forks is a wrapper. The plan is the file that AISPOOL_FAULTS names, one fault a line:
- * ROLE FIRST TIMES FAULT [CALL@]SITE (TIMES -1: from then on; with a SITE only the calls below a product line that
- * holds this text are counted). What was injected is appended to the plan's name + ".log": role, pid, fault, n,
- * call, path, call site (product lines, innermost first), size, kind of call.
+ * environment of one that is executed ("program": that and all below it by their programs' names), as "wrapper" when
+ * it runs agent/wrap.py, and as "starter" when that serves; what a starter forks is a wrapper. The plan is the file
+ * that AISPOOL_FAULTS names, one fault a line: ROLE FIRST TIMES FAULT [CALL@]SITE (TIMES -1: from then on; with a
+ * SITE only the calls below a product line that holds this text are counted, with /SITE those whose path does).
+ * What was injected is appended to the plan's name + ".log": role, pid, fault, n, call, path, call site (product
+ * lines, innermost first), size, kind of call.
  * The faults "trace" and "traceall" log every call and change nothing. SIGSTOP after a call: "stop".
  *
- * A child between fork and exec is another pid and is left alone, but for two faults at the call of fork:
+ * A program armed as "program" or "host-…" has its forks armed too. Otherwise a child between fork and exec is
+ * another pid and is left alone, but for two faults at the call of fork:
  * "kill-forked" ends the child at its first step, "kill-exec" at its exec. A vfork is played as a fork, so that
  * both sides of it are seen. In tmux (role "tmux") only "kill-exec" counts, at each exec of a wrapper.
  */
@@ -42,7 +44,7 @@ typedef struct {
 
 static Entry entries[32];
 __attribute__((used)) static int armed_pid;
-static int entry_count, doomed, in_tmux, forks_wrappers, log_fd = -1;
+static int entry_count, doomed, in_tmux, forks_wrappers, follows, log_fd = -1;
 static char role[32], log_path[4096];
 static __thread int busy;
 
@@ -70,6 +72,7 @@ static const Known known[] = {
 static void put_log(const char *text, size_t length) {
     if (log_fd < 0) log_fd = syscall(SYS_openat, AT_FDCWD, log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (log_fd >= 0) syscall(SYS_write, log_fd, text, length);
+    if (log_fd >= 0 && follows) log_fd = (syscall(SYS_close, log_fd), -1); /* others close what they do not know */
 }
 
 static void read_plan(const char *plan) {
@@ -112,18 +115,24 @@ void aispool_fault_disarm(void) { armed_pid = 0; entry_count = 0; }
 
 __attribute__((constructor)) static void begin(void) {
     const char *given = getenv("AISPOOL_FAULT_ROLE");
-    if (given) {
+    char text[4096];
+    if (given && strcmp(given, "program")) {
+        follows = !strncmp(given, "host-", 5);
         aispool_fault_arm(given);
         unsetenv("AISPOOL_FAULT_ROLE");
         return;
     }
-    char text[4096];
     int fd = syscall(SYS_openat, AT_FDCWD, "/proc/self/cmdline", O_RDONLY | O_CLOEXEC, 0);
     long size = fd < 0 ? 0 : syscall(SYS_read, fd, text, sizeof text - 1);
     if (fd >= 0) syscall(SYS_close, fd);
     if (size <= 0) return;
     text[size] = 0;
     char *program = strrchr(text, '/');
+    if (given) {
+        follows = 1;
+        aispool_fault_arm(program ? program + 1 : text);
+        return;
+    }
     if (!strcmp(program ? program + 1 : text, "tmux")) {
         aispool_fault_arm("tmux");
         armed_pid = 0, in_tmux = entry_count > 0;
@@ -234,7 +243,7 @@ static int decide(const char *call, int kind, const char *path, long size) {
         if (entry->site[0]) {
             char site[3000];
             product_site(site, sizeof site);
-            if (!strstr(site, entry->site)) continue;
+            if (!strstr(entry->site[0] == '/' ? path : site, entry->site)) continue;
         }
         entry->seen++;
         if (entry->seen < entry->first) continue;
@@ -303,6 +312,8 @@ static int open_kind(int flags) {
     }
 OPEN(open)
 OPEN(open64)
+int __open_2(const char *path, int flags) { return open(path, flags); }
+int __open64_2(const char *path, int flags) { return open64(path, flags); }
 #define OPENAT(symbol) \
     int symbol(int folder, const char *path, int flags, ...) { \
         mode_t mode = 0; \
@@ -457,6 +468,7 @@ static pid_t fork_of(const char *call) {
     pid_t pid = real();
     if (pid == 0) {
         if (answer == KILL_FORKED) die();
+        if (follows && armed_pid) armed_pid = syscall(SYS_getpid);
         doomed = answer == KILL_EXEC && !forks_wrappers; /* a wrapper executes nothing: its tool does */
         if (forks_wrappers) {
             forks_wrappers = 0;

@@ -12,7 +12,9 @@ from faults.scenarios import SCENARIOS
 from faults.world import CHILD_KILLED
 
 MUTATING = 2 | 4 | 8 | 16 | 32 | 64 | 128 | 512 | 2048
-WRITE = 4
+CHANGING = 2 | 4 | 8 | 16 | 32
+"""What changes a disk."""
+WRITE, NAME = 4, 8
 KINDS = {
     "kill-before": MUTATING,
     "kill-after": MUTATING,

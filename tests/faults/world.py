@@ -73,6 +73,7 @@ class World:
     reads: bool = True
     on_poll: Callable[[], None] | None = None
     extra_points: list[tuple[str, str, str, str]] = field(default_factory=list)
+    more_environment: dict[str, str] = field(default_factory=dict)
 
     @property
     def root(self) -> Path:
@@ -146,6 +147,7 @@ class World:
             "AISPOOL_FAULTS": str(self.plan),
             "LEDGER": str(self.ledger),
             "PYTHONDONTWRITEBYTECODE": "1",
+            **self.more_environment,
         }
 
     def start(self, role: str, *arguments: str, before: Callable[[], None] | None = None) -> tuple[int, Path]:
