@@ -52,6 +52,9 @@ MOST_ROWS: Final = 1000
 MOST_WORDS: Final = 16
 _BATCH_S: Final = 0.25
 """So long are changes collected before readers see them."""
+_OTHERS: Final = ("locked", "interrupted")
+_NO_ROOM: Final = ("full", "readonly", "disk I/O error")
+"""Words of SQLite's errors that are not a damaged file's."""
 _STUCK_S: Final = 20.0
 """A process that holds the lock so long without a change was stopped: we then make an index of our own."""
 
@@ -309,18 +312,21 @@ class Index:
         raise AssertionError
 
     def _mend(self, error: sqlite3.DatabaseError, *, last: bool) -> None:
-        """Remove a file that is damaged, so that it is built anew.
+        """Remove a file that is damaged, so that it is built anew; leave a disk that takes nothing.
 
         Raises:
             ServiceError: it is not the file's fault, or nothing helped.
         """
-        path = self._path()
-        if last or "locked" in str(error) or "interrupted" in str(error):
+        path, what = self._path(), str(error)
+        if last or any(word in what for word in _OTHERS):
             raise ServiceError(
-                "unavailable", f"the index {path} cannot be used ({error}): try again, or delete it"
+                "unavailable", f"the index {path} cannot be used ({what}): try again, or delete it"
             ) from error
-        log.warning("the index is built anew", what=str(error))
         with self._reading:
+            if self._own_folder is None and any(word in what for word in _NO_ROOM):
+                self._leave(what)
+                return
+            log.warning("the index is built anew", what=what)
             self._disconnect()
             with suppress(OSError):
                 store.file_in(path.parent).drop()

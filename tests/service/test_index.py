@@ -385,6 +385,49 @@ def test_an_index_without_a_place_is_kept_elsewhere(desk: Desk, make: Maker) -> 
     index.close()
 
 
+def test_a_full_disk_hides_nothing(desk: Desk, make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What does not fit into the workspace's disk is listed from elsewhere."""
+    import sqlite3  # noqa: PLC0415
+
+    from agent.service import store  # noqa: PLC0415
+
+    make.result("r")
+    index, put_row = Index(desk), store.put_row
+
+    def full(database: sqlite3.Connection, *row: Any) -> None:
+        ((_, _, file),) = database.execute("PRAGMA database_list").fetchall()
+        if Path(file).is_relative_to(desk.root):
+            raise sqlite3.OperationalError("database or disk is full")
+        put_row(database, *row)
+
+    monkeypatch.setattr(store, "put_row", full)
+    index.refresh()
+    assert ids(index) == ["r"]
+    index.close()
+
+
+def test_a_process_that_was_stopped_stops_nobody(
+    desk: Desk, make: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It keeps the lock and does nothing: others go on without it after a while."""
+    import fcntl  # noqa: PLC0415
+
+    from agent.service import index as module  # noqa: PLC0415
+
+    make.result("old")
+    index = Index(desk)
+    index.refresh()
+    make.result("new", minutes=1)
+    with (desk.root / ".cache" / "tasks.sqlite.refresh").open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert index.refresh() is False
+        assert ids(index) == ["old"]
+        monkeypatch.setattr(module, "_STUCK_S", -1.0)
+        index.refresh()
+        assert ids(index) == ["new", "old"]
+    index.close()
+
+
 def test_several_use_one_index_at_once(workspace: Workspace, make: Maker) -> None:
     """Threads with an index of their own refresh and read while tasks come; all see all in the end."""
     desk = Desk(workspace.root)
