@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 
 TESTS = Path(__file__).parents[1]
 AXE = TESTS.parent / ".venv" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
-SCREENSHOTS = TESTS.parent / "agent" / "web" / "screenshots"
+SCREENSHOTS = TESTS / "web" / "screenshots"
+MOST_PICTURE_BYTES = 150_000
 CHROMIUM = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
@@ -241,3 +243,14 @@ def serious_findings(page: Page) -> list[str]:
 def is_too_wide(page: Page) -> bool:
     """Tell whether the page itself scrolls sideways."""
     return bool(page.evaluate("document.documentElement.scrollWidth > window.innerWidth + 1"))
+
+
+def take(page: Page, name: str, folder: Path) -> None:
+    """Take a picture; with AISPOOL_SCREENSHOTS=1 it is kept where the README finds it."""
+    page.mouse.move(0, 0)
+    page.wait_for_function("document.fonts.status === 'loaded'")
+    kept = SCREENSHOTS if os.environ.get("AISPOOL_SCREENSHOTS") == "1" else folder
+    kept.mkdir(exist_ok=True)
+    path = kept / f"{name}.png"
+    page.screenshot(path=path)
+    assert path.stat().st_size < MOST_PICTURE_BYTES

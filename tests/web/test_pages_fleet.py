@@ -14,10 +14,11 @@ import pytest
 from fleet_agents import Agents, drop
 from fleet_network import COLLECTOR, wait_for
 from playwright.sync_api import expect
-from web.browser import PHONE, TESTS, Site, Troubles, is_too_wide, load, logged_in, serious_findings
+from web.browser import PHONE, TESTS, Site, Troubles, is_too_wide, load, logged_in, serious_findings, take
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from fleet_network import Network
     from playwright.sync_api import Browser
@@ -93,7 +94,9 @@ def test_another_hosts_task_is_watched_and_typed_to(
         troubles.check()
 
 
-def test_hosts_are_shown_as_they_are(network: Network, agents: Agents, site: Site, browser: Browser) -> None:
+def test_hosts_are_shown_as_they_are(
+    network: Network, agents: Agents, site: Site, browser: Browser, tmp_path: Path
+) -> None:
     """A host that is there and one that is not; slots, disk, version, and what waits where."""
     agents.start(network.host("busy"), slots=3)
     network.host("away", serving=False)
@@ -113,6 +116,7 @@ def test_hosts_are_shown_as_they_are(network: Network, agents: Agents, site: Sit
         expect(busy).to_contain_text("Disk free")
         expect(away.get_by_text("not reachable").first).to_be_visible(timeout=60_000)
         assert serious_findings(page) == []
+        take(page, "fleet", tmp_path)
         page.set_viewport_size(PHONE)
         assert not is_too_wide(page)
         busy.get_by_text("1 running").click()

@@ -110,10 +110,10 @@ def _standing(host: dict[str, Any]) -> tuple[str, str]:
     """Return a word and its look."""
     if host["host"] is None:
         alive = any(agent["alive"] for agent in host["agents"])
-        return ("agent works", "chip good") if alive else ("no agent works", "chip bad")
+        return ("agent works", "chip plain good") if alive else ("no agent works", "chip plain bad")
     if host["reachable"] is None:
-        return "never reached", "chip"
-    return ("reachable", "chip good") if host["reachable"] else ("not reachable", "chip bad")
+        return "never reached", "chip plain"
+    return ("reachable", "chip plain good") if host["reachable"] else ("not reachable", "chip plain bad")
 
 
 def _meter(label: str, used: float | None, whole: float | None, shown: Any) -> None:
