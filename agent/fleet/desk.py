@@ -16,7 +16,7 @@ from agent.fleet.controls import Controls, order
 from agent.fleet.ending import hide, mend
 from agent.fleet.layout import ANY
 from agent.fleet.outbox import HELD, Parcel, discard, parcels, sweep
-from agent.fleet.shown import Known, inode, link_over
+from agent.fleet.shown import Known, inode, inodes_in, link_over
 from agent.fleet.waiting import mirrored_tasks
 from spool.files import put
 from spool.names import TASK_SUFFIX, WHY_SUFFIX, is_dropped_name, stem_of
@@ -105,11 +105,13 @@ class Desk:
         mirrored = mirrored_tasks(self.mirror)
         dropped: list[Path] = []
         for kind, folder in (("tasks", self.mirror.workspace.tasks), ("held", self.mirror.workspace.held)):
-            for name in sorted(filter(is_dropped_name, os.listdir(folder))):
-                number = inode(folder / name)
-                if number in ours:
+            # names and numbers of one look: what a person moves meanwhile is not taken for a new drop
+            for name, number in inodes_in(folder).items():
+                if not is_dropped_name(name):
+                    continue
+                if number is not None and number in ours:
                     self._follow(ours[number], kind)
-                elif number in mirrored:
+                elif number is not None and number in mirrored:
                     if mirrored[number] != kind:
                         self._ask_to_move(folder / name, kind)
                 else:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agent.fleet.shown import Known, inode, link_over, names_in, ours_in
+from agent.fleet.shown import Known, inode, inodes_in, link_over
 from spool.names import TASK_SUFFIX, WHY_SUFFIX, is_dropped_name, name_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from agent.fleet.layout import Mirror
@@ -30,12 +28,16 @@ def mirrored_tasks(mirror: Mirror) -> dict[int, str]:
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """One of the two folders: what is seen, its copy, what is ours in it, what is fit to be shown."""
+    """One of the two folders: what is seen, its copy, what is ours in it, what is fit to be shown.
+
+    Args:
+        wanted: the inode numbers in the copy, by name.
+    """
 
     seen: Path
     there: Path
     ours: Known
-    wanted: set[str]
+    wanted: dict[str, int]
 
 
 def show(mirror: Mirror, missed: set[str], refused: Refused) -> set[str]:
@@ -54,29 +56,32 @@ def show(mirror: Mirror, missed: set[str], refused: Refused) -> set[str]:
     there = there / "held"
     held = _Kind(mirror.workspace.held, there, Known(mirror.shown / "held"), _fit(there, refused))
     for kind in (tasks, held):
-        kind.ours.add(kind.there / name for name in kind.wanted)
+        kind.ours.add(kind.there / n for n, number in kind.wanted.items() if number not in kind.ours.inodes)
     known = tasks.ours.inodes | held.ours.inodes
     _add(tasks, held, known)
     _add(held, tasks, known)
     missing = _remove(tasks, held, known, missed) | _remove(held, tasks, known, missed)
-    visible = {number for kind in (tasks, held) for number in _inodes_in(kind.seen)}
+    visible = {n for kind in (tasks, held) for n in inodes_in(kind.seen).values() if n is not None}
     for kind in (tasks, held):
-        kind.ours.keep_only(visible | {inode(kind.there / name) or 0 for name in kind.wanted})
+        kind.ours.keep_only(visible | set(kind.wanted.values()))
     return missing
 
 
 def _add(kind: _Kind, other: _Kind, known: set[int]) -> None:
-    for name in kind.wanted:
-        before = inode(kind.seen / name)
-        if inode(other.seen / name) in kind.ours.inodes - other.ours.inodes:
+    seen, moved = inodes_in(kind.seen), inodes_in(other.seen)
+    only_ours = kind.ours.inodes - other.ours.inodes
+    for name, number in kind.wanted.items():
+        before = seen.get(name)
+        if moved.get(name) in only_ours:
             continue  # a person moved it over there, and the host has not followed yet
-        if before is None or (before in known and before != inode(kind.there / name)):
+        if before is None or (before in known and before != number):
             link_over(kind.there / name, kind.seen / name)
 
 
 def _remove(kind: _Kind, other: _Kind, known: set[int], missed: set[str]) -> set[str]:
     missing = set()
-    for name in ours_in(kind.seen, known) - kind.wanted:
+    ours = {name for name, number in inodes_in(kind.seen).items() if number in known}
+    for name in ours - kind.wanted.keys():
         elsewhere = name in other.wanted
         if elsewhere and inode(kind.seen / name) not in kind.ours.inodes:
             continue  # moved here by a person
@@ -87,21 +92,20 @@ def _remove(kind: _Kind, other: _Kind, known: set[int], missed: set[str]) -> set
     return missing
 
 
-def _fit(folder: Path, refused: Refused) -> set[str]:
-    fit = set()
-    for name in names_in(folder):
+def _fit(folder: Path, refused: Refused) -> dict[str, int]:
+    fit: dict[str, int] = {}
+    for name, number in inodes_in(folder).items():
         if name == "held" or name.startswith("."):
             continue
         if (problem := name_problem(name)) is not None:
             refused.add(f"tasks/{name}", problem)
-        elif inode(folder / name) is None:
+        elif number is None:
             refused.add(f"tasks/{name}", "it is not a regular file")
         elif is_dropped_name(name) or name.endswith(WHY_SUFFIX):
-            fit.add(name)
+            fit[name] = number
     # a line about a task that is gone says nothing
-    return {n for n in fit if not n.endswith(WHY_SUFFIX) or n.removesuffix(WHY_SUFFIX) + TASK_SUFFIX in fit}
-
-
-def _inodes_in(folder: Path) -> Iterator[int]:
-    with os.scandir(folder) as entries:
-        yield from [entry.inode() for entry in entries]
+    return {
+        name: number
+        for name, number in fit.items()
+        if not name.endswith(WHY_SUFFIX) or name.removesuffix(WHY_SUFFIX) + TASK_SUFFIX in fit
+    }
