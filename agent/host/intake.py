@@ -75,7 +75,18 @@ class Dropped:
         return self.folder / self.name
 
 
-def _waiting(task: Task, task_id: str, arrived_at: datetime, *, held: bool, on_cluster: bool) -> Waiting:
+def waiting_of(
+    task: Task, task_id: str, arrived_at: datetime, *, held: bool, on_cluster: bool = False
+) -> Waiting:
+    """Return what the scheduler needs of a task.
+
+    Args:
+        task: as its file has it.
+        task_id: its own, or the one that it was given.
+        arrived_at: when its file came.
+        held: whether it lies in tasks/held/.
+        on_cluster: whether a cluster is to run it.
+    """
     return Waiting(
         task_id=task_id,
         tool=task.tool,
@@ -245,7 +256,7 @@ class Intake:
         held = path.parent == self.site.workspace.held
         folder = self.site.workspace.held if held else self.site.workspace.tasks
         on_cluster = self.site.config.launcher_of(task) == CLUSTER
-        waiting = _waiting(task, task_id, ready.arrived_at, held=held, on_cluster=on_cluster)
+        waiting = waiting_of(task, task_id, ready.arrived_at, held=held, on_cluster=on_cluster)
         return Dropped(folder, path.name, waiting, ready.sha256, ready.arrived_at, task.task_id is None)
 
     def refuse(self, path: Path, refusal: Refusal) -> None:
