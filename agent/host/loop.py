@@ -84,6 +84,7 @@ class Loop:
         self._take_signals()
         try:
             self._guard("recovery", self._board.scan)
+            self.site.launcher().warm_up()
             self._notifier.ready("watching for tasks")
             while not self._stopping:
                 self._turn()

@@ -40,6 +40,7 @@ class Forks:
         self._listener.bind(f"\0{self._name}")
         self._listener.listen()
         self._connection: socket.socket | None = None
+        self._ahead: socket.socket | None = None
 
     @property
     def argv(self) -> list[str]:
@@ -57,10 +58,10 @@ class Forks:
         return self._connection is not None
 
     def close(self) -> None:
-        """Let go of it; wrappers that were forked go on."""
-        self._listener.close()
-        if self._connection is not None:
-            self._connection.close()
+        """Let go of it; wrappers that were told to begin go on."""
+        for end in (self._listener, self._connection, self._ahead):
+            if end is not None:
+                end.close()
 
     def ask_for(self, *attempts: Path) -> list[Waiting]:
         """Have a wrapper forked for each attempt; they wait to be told to begin.
@@ -75,9 +76,22 @@ class Forks:
             except (OSError, ValueError) as error:
                 raise NotReadyError(str(error)) from error
             asked.pop_all()
+        with suppress(NotReadyError):  # the next one who asks hears of it
+            self._ahead = self._fork()
         return waiting
 
     def _ask(self, attempt: Path) -> socket.socket:
+        """Give an attempt to the wrapper that was forked ahead, else to a new one."""
+        connection, self._ahead = self._ahead or self._fork(), None
+        try:
+            connection.sendall(os.fsencode(attempt) + b"\n")
+        except OSError as error:
+            connection.close()
+            raise NotReadyError(str(error)) from error
+        return connection
+
+    def _fork(self) -> socket.socket:
+        """Have a wrapper forked; what it is for is told later."""
         if self._connection is None:
             self._connection = self._accept()
         ours, theirs = socket.socketpair()
@@ -85,7 +99,6 @@ class Forks:
         try:
             with theirs:
                 socket.send_fds(self._connection, [b"!"], [theirs.fileno()])
-            ours.sendall(os.fsencode(attempt) + b"\n")
         except OSError as error:
             ours.close()
             raise NotReadyError(str(error)) from error
