@@ -23,7 +23,7 @@ from agent.collab.progress import Progress
 from agent.collab.providers.registry import open_providers
 from agent.collab.question import AskedError, question_of
 from agent.collab.records import QuestionRecord
-from agent.collab.report import JSON, MARKDOWN, Report
+from agent.collab.report import JSON, MARKDOWN
 from agent.collab.roles import load
 from agent.collab.run import REMEMBERED, begin
 from agent.collab.steps import STEPS, Steps
@@ -123,15 +123,15 @@ def _place() -> tuple[Path, Workspace]:
 def _after_an_end(session: Path, steps: Steps) -> None:
     """When the attempt before this one ended by itself, begin anew, or ask again for what failed.
 
-    An attempt that was killed changes nothing: this one goes on where its steps end.
+    An attempt that was killed changes nothing: this one goes on where its steps end. Nor is anything begun anew
+    after one that failed when its report was written (the disk, while commands were carried out).
     """
     current = os.environ.get("AISPOOL_ATTEMPT", "")
     before = [attempt for attempt in attempts_of(session) if attempt.folder.name < Path(current).name]
     ended = Exit.read(before[-1].exit) if before else None
     if ended is None or ended.exit_code is None or ended.ended_by is not None:
         return
-    report = Report.read(steps.collab / JSON)
-    if report is not None and report.state == "ok":
+    if ended.exit_code == 0:
         steps.put_all_aside(OF_A_ROUND)
     else:
         steps.put_failed_aside()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -146,6 +147,18 @@ def test_a_run_that_went_well_is_run_again_as_a_whole(desk: Any, brain: Any) -> 
     assert done.returncode == 0, done.stderr
     assert set(brain.counts().values()) == {2}
     assert (session / "collab" / "before" / "001" / "report.md").read_bytes() == first
+
+
+def test_a_run_that_failed_after_its_report_is_not_begun_anew(desk: Any, brain: Any) -> None:
+    """The disk may fail when the report is there and commands were run: neither is wanted again."""
+    session = desk.ask()
+    desk.run(session)
+    ended = session / "attempts" / "001" / "exit"
+    ended.write_text(json.dumps(json.loads(ended.read_text()) | {"exit_code": 1}))
+    done = desk.run(session)
+    assert done.returncode == 0, done.stderr
+    assert set(brain.counts().values()) == {1}
+    assert not (session / "collab" / "before").exists()
 
 
 def test_a_failed_step_stays_failed_when_only_the_process_was_killed(
