@@ -151,6 +151,10 @@ class Cluster:
         for name in reversed(list(self._running)):
             self._stop(name, signal.SIGTERM)
 
+    def pid(self, name: str) -> int:
+        """Return the process of one of the daemons: slurmctld, munged, or a node's slurmd by its node."""
+        return self._running[name].pid
+
     def idle_nodes(self) -> int:
         return self.run("sinfo", "-h", "-N", "-p", "main", "-o", "%N %t").count(" idle")
 

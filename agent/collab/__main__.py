@@ -123,8 +123,8 @@ def _place() -> tuple[Path, Workspace]:
 def _after_an_end(session: Path, steps: Steps) -> None:
     """When the attempt before this one ended by itself, begin anew, or ask again for what failed.
 
-    An attempt that was killed changes nothing: this one goes on where its steps end. Nor is anything begun anew
-    after one that failed when its report was written (the disk, while commands were carried out).
+    An attempt that was killed changes nothing: this one goes on where its steps end. Nor is anything begun
+    anew after one that failed when its report was written (the disk, while commands were carried out).
     """
     current = os.environ.get("AISPOOL_ATTEMPT", "")
     before = [attempt for attempt in attempts_of(session) if attempt.folder.name < Path(current).name]

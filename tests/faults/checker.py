@@ -467,8 +467,8 @@ def leaked(root: Path, secrets: tuple[str, ...]) -> list[str]:
 
 
 def processes_of(root: Path) -> dict[int, str]:
-    """Return the living processes of a workspace: by their command line or environment."""
-    wanted = os.fsencode(root)
+    """Return the living processes of a folder: by their command line or environment."""
+    wanted = os.fsencode(root) + b"/"
     found = {}
     for name in names(Path("/proc")):
         if not name.isdigit() or int(name) == os.getpid():

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from faults import case as step_case
-from faults import crowd, fleet, hostile, killsets, power, steps, surroundings, writers
+from faults import crowd, fleet, hostile, killsets, pipeline, power, slurm, steps, surroundings, writers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,6 +52,8 @@ GROUPS = {
     "hostile": Group("8 Hostile input", hostile.cases, hostile.play, 5.0),
     "soak": Group("9 Soak", crowd.soak_cases, crowd.play),
     "fleet": Group("10 Fleet", fleet.cases, fleet.play, 5.0, lambda: [fleet.TRACE], fleet.missing),
+    "pipeline": Group("11 Pipeline", pipeline.cases, pipeline.play, 6.0, lambda: [pipeline.TRACE]),
+    "slurm": Group("12 Slurm", slurm.cases, slurm.play, 10.0, lambda: [slurm.TRACE], slurm.missing),
 }
 
 

@@ -32,6 +32,17 @@ FLEET_PHASES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("collect", ("_collect", "fetch", "fetch_logs", "gather_logs", "forget_logs")),
     ("connect", ("connect",)),
 )
+PIPELINE_PHASES: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("execute", ("carry_out", "execute")),
+    ("report", ("_finish", "write")),
+    ("integrate", ("integrate",)),
+    ("judge", ("validate",)),
+    ("answer", ("collect_answers",)),
+    ("collect", ("collect",)),
+    ("plan", ("make_plan",)),
+    ("begin", ("_run", "main")),
+)
+PIPELINE_LINES = 1
 PROGRAMS = frozenset({"rsync", "ssh", "host-rsync"})
 """What is not ours: a call of it is known by the folder that it is about."""
 
@@ -51,14 +62,24 @@ def point_of(row: list[str]) -> Point:
     lines = stack.split(" < ") if stack else []
     functions = [line.rpartition(":")[2].rpartition(".")[2] for line in lines]
     phases = FLEET_PHASES if role.startswith("collector") else PHASES
+    phases = PIPELINE_PHASES if role == "pipeline" else phases
     phase = next((name for name, among in phases if any(f in among for f in functions)), "loop")
     if role in PROGRAMS:
         return Point(role, "transfer", f"{call} in {path.rpartition('/')[0].rpartition('/')[2]}", fault)
     process = "agent in recovery" if role.startswith("recovery") else role.removesuffix("-again")
     if role == "tmux":
         return Point(role, "launch", "exec of the wrapper", fault)
+    if role == "pipeline" and lines:
+        return Point(role, phase, f"{call} at {pipeline_site(stack)}", fault)
     place = " < ".join(lines[:SITE_LINES]) or f"interpreter, on {kind_of_path(path)}"
     return Point(process, phase, f"{call} at {place}", fault)
+
+
+def pipeline_site(stack: str) -> str:
+    """Return the lines of the spool, and one more: all steps of a run are written by the same few."""
+    lines = stack.split(" < ")
+    inner = next((n for n, line in enumerate(lines) if not line.startswith("spool/")), len(lines))
+    return " < ".join(lines[: inner + PIPELINE_LINES])
 
 
 def kind_of_path(path: str) -> str:

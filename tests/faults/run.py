@@ -136,19 +136,18 @@ class Stop:
 
     def end(self) -> None:
         """Kill what lives in the worlds; call it again while somebody may still start something."""
-        for pid in checker.processes_of(Path(f"{self._base}/")):
+        for pid in checker.processes_of(self._base):
             for number in (signal.SIGKILL, signal.SIGCONT):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, number)
 
     def clear(self) -> None:
         """Remove the worlds, their processes and mounts."""
-        inside = f"{self._base}/"
-        while checker.processes_of(Path(inside)):
+        while checker.processes_of(self._base):
             self.end()
             time.sleep(LOOK_S)
         for line in reversed(Path("/proc/self/mounts").read_text().splitlines()):
-            if (place := line.split()[1]).startswith(inside):
+            if (place := line.split()[1]).startswith(f"{self._base}/"):
                 subprocess.run(["umount", "--lazy", place], check=False)
         subprocess.run(["rm", "-rf", str(self._base)], check=False)
 

@@ -2,9 +2,10 @@
  *
  * A process is armed by its role: by aispool_fault_arm(ROLE) in a forked process, by AISPOOL_FAULT_ROLE in the
  * environment of one that is executed ("program": that and all below it by their programs' names), as "wrapper" when
- * it runs agent/wrap.py, and as "starter" when that serves; what a starter forks is a wrapper. The plan is the file
+ * it runs agent/wrap.py, as "starter" when that serves, as "pipeline" when it runs agent.collab; what a starter forks
+ * is a wrapper. The plan is the file
  * that AISPOOL_FAULTS names, one fault a line: ROLE FIRST TIMES FAULT [CALL@]SITE (TIMES -1: from then on; with a
- * SITE only the calls below a product line that holds this text are counted, with /SITE those whose path does).
+ * SITE only the calls below product lines that hold this text, ~ for a space, with /SITE those whose path does).
  * What was injected is appended to the plan's name + ".log": role, pid, fault, n, call, path, call site (product
  * lines, innermost first), size, kind of call.
  * The faults "trace" and "traceall" log every call and change nothing. SIGSTOP after a call: "stop".
@@ -39,7 +40,7 @@ enum { PASS, ERROR, KILL_BEFORE, KILL_AFTER, KILL_MID, KILL_FORKED, KILL_EXEC, S
 typedef struct {
     long first, times, seen;
     int act, error, kinds, disk_only, owned;
-    char fault[32], call[16], site[64];
+    char fault[32], call[16], site[600];
 } Entry;
 
 static Entry entries[32];
@@ -76,7 +77,7 @@ static void put_log(const char *text, size_t length) {
 }
 
 static void read_plan(const char *plan) {
-    char text[8192], one[32], fault[32], where[96];
+    char text[8192], one[32], fault[32], where[640];
     int fd = syscall(SYS_openat, AT_FDCWD, plan, O_RDONLY | O_CLOEXEC, 0);
     if (fd < 0) return;
     long size = syscall(SYS_read, fd, text, sizeof text - 1), first, times;
@@ -85,7 +86,7 @@ static void read_plan(const char *plan) {
     text[size] = 0;
     for (char *line = strtok(text, "\n"); line && entry_count < 32; line = strtok(NULL, "\n")) {
         where[0] = 0;
-        if (sscanf(line, "%31s %ld %ld %31s %95s", one, &first, &times, fault, where) < 4) continue;
+        if (sscanf(line, "%31s %ld %ld %31s %639s", one, &first, &times, fault, where) < 4) continue;
         if (strcmp(one, role) && strcmp(one, "*")) continue;
         for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
             if (strcmp(known[i].name, fault)) continue;
@@ -96,15 +97,21 @@ static void read_plan(const char *plan) {
             strcpy(entry->fault, fault);
             char *at = strchr(where, '@');
             snprintf(entry->call, sizeof entry->call, "%.*s", at ? (int)(at - where) : 0, where);
-            snprintf(entry->site, sizeof entry->site, "%.63s", at ? at + 1 : where);
+            snprintf(entry->site, sizeof entry->site, "%.599s", at ? at + 1 : where);
+            for (char *c = entry->site; *c; c++) if (*c == '~') *c = ' ';
         }
     }
     snprintf(log_path, sizeof log_path, "%s.log", plan);
 }
 
 void aispool_fault_arm(const char *new_role) {
-    const char *plan = getenv("AISPOOL_FAULTS");
+    const char *plan = getenv("AISPOOL_FAULTS"), *workspace = getenv("AISPOOL_WORKSPACE");
+    static char beside[4096];
     entry_count = 0, log_fd = -1, armed_pid = 0;
+    if (!plan && workspace && !strcmp(new_role, "pipeline")) { /* a tool is given little: the plan lies beside the workspace */
+        snprintf(beside, sizeof beside, "%.4000s/../plan", workspace);
+        plan = beside;
+    }
     if (!plan) return;
     snprintf(role, sizeof role, "%s", new_role);
     read_plan(plan);
@@ -138,10 +145,14 @@ __attribute__((constructor)) static void begin(void) {
         armed_pid = 0, in_tmux = entry_count > 0;
         return;
     }
-    /* python -I -S /…/agent/wrap.py ATTEMPT */
+    /* python -P -m agent.collab … · python -I -S /…/agent/wrap.py ATTEMPT */
     char *word = text;
     for (int i = 0; i < 3 && word < text + size; i++) word += strlen(word) + 1;
     size_t length = word < text + size ? strlen(word) : 0;
+    if (length && !strcmp(word, "agent.collab")) {
+        aispool_fault_arm("pipeline");
+        return;
+    }
     if (length <= 14 || strcmp(word + length - 14, "/agent/wrap.py")) return;
     forks_wrappers = !strcmp(word + length + 1, "--serve");
     aispool_fault_arm(forks_wrappers ? "starter" : "wrapper");

@@ -14,7 +14,7 @@ from faults.world import CHILD_KILLED
 MUTATING = 2 | 4 | 8 | 16 | 32 | 64 | 128 | 512 | 2048
 CHANGING = 2 | 4 | 8 | 16 | 32
 """What changes a disk."""
-WRITE, NAME = 4, 8
+WRITE, NAME, FSYNC = 4, 8, 16
 KINDS = {
     "kill-before": MUTATING,
     "kill-after": MUTATING,

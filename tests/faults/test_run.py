@@ -33,7 +33,7 @@ def test_signal_ends_the_workers_and_what_they_started(tmp_path: Path, number: i
             time.sleep(0.05)
         run.send_signal(number)
         assert run.wait(LIMIT_S) == 128 + number
-    assert checker.processes_of(Path(f"aispool-faults-{os.getuid()}-{run.pid}/")) == {}
+    assert checker.processes_of(Path(f"aispool-faults-{os.getuid()}-{run.pid}")) == {}
     answers = [json.loads(line) for line in state.read_text().splitlines()]
     assert len(answers) >= 2
     assert [answer for answer in answers if answer["violations"] or "broken" in answer] == []
