@@ -7,7 +7,7 @@ import importlib.util
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import schemathesis
@@ -88,6 +88,6 @@ def _kinds(value: object) -> list[object]:
 
 @schema.parametrize()
 @settings(max_examples=20, suppress_health_check=list(HealthCheck), deadline=None)
-def test_the_description_is_kept(case: schemathesis.Case) -> None:
+def test_the_description_is_kept(case: schemathesis.Case[Any]) -> None:
     """No failure of the server, no answer that is not described; good is taken, bad is refused."""
     case.call_and_validate()
