@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PARTIAL = re.compile(r"(^|/)\.[^/]+\.[A-Za-z0-9]{6}$")
-"""What an rsync leaves that was killed by itself: its temporary file, a dotfile that no reader takes for one."""
+"""What an rsync leaves that was killed: its temporary file, a dotfile that no reader takes for a result."""
 NAME, HOST = "laptop", "a"
 ROUNDS = ("collector", "collector-again")
 MOST_ROUNDS = 25
