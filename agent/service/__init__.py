@@ -8,7 +8,7 @@ frozen dataclasses, and raise `ServiceError`, whose message says what, where and
     places    Desk, Place, Found: where a task is
     listing   row, task: a task as a document
     files     files, open_file: what lies in a task's folder
-    index     Query, Page, Index: the list of all tasks, from SQLite; live: Live, which keeps it fresh
+    index     Query, Page (query), Index: the list of all tasks, from SQLite; live: Live, which keeps it fresh
     actions   submit, check, cancel, hold, release, retry, answer, approve, decline, edit, pause, unpause
     logs      log, LogSource: a task's output as it grows
     fleet     hosts

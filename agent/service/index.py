@@ -11,7 +11,6 @@ up to date, all others read what that one wrote. `agent.service.live.Live` keeps
 
 from __future__ import annotations
 
-import base64
 import fcntl
 import json
 import os
@@ -20,9 +19,8 @@ import tempfile
 import threading
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 from agent import log
 from agent.collab.derived import transaction
@@ -31,25 +29,31 @@ from agent.service import store
 from agent.service.errors import ServiceError
 from agent.service.listing import row
 from agent.service.places import HERE
+from agent.service.query import (
+    MOST_ROWS,
+    SORTS,
+    Name,
+    Page,
+    Query,
+    Sort,
+    condition,
+    cursor_behind,
+    place_of,
+)
 from agent.service.scanning import RACY_NETWORK_NS, RACY_NS, Change, Known, Scan, Seen
 from spool.locks import is_network
-from spool.records import iso
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
-    from datetime import datetime
 
     from agent.service.places import Desk, Place
 
-Sort = Literal["changed_at", "started_at", "finished_at", "task_id", "state", "tool", "host", "duration_s"]
-Name = Literal["tool", "label", "group", "host"]
+__all__ = ["Index", "Name", "Page", "Query", "Sort"]
+
 Side = Literal["reader", "writer"]
 Identity = tuple[tuple[int, int], tuple[int, int]]
 Answer = TypeVar("Answer")
 
-SORTS: Final = ("changed_at", "started_at", "finished_at", "task_id", "state", "tool", "host", "duration_s")
-MOST_ROWS: Final = 1000
-MOST_WORDS: Final = 16
 _BATCH_S: Final = 0.25
 """So long are changes collected before readers see them."""
 _OTHERS: Final = ("locked", "interrupted")
@@ -57,53 +61,6 @@ _NO_ROOM: Final = ("full", "readonly", "disk I/O error")
 """Words of SQLite's errors that are not a damaged file's."""
 _STUCK_S: Final = 20.0
 """A process that holds the lock so long without a change was stopped: we then make an index of our own."""
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """Which tasks, in which order; an empty tuple means all.
-
-    Args:
-        hosts: names; `here` is our own workspace.
-        labels: a task that has one of them.
-        text: every word must be in the id, tool, command, reason, source name, question, host or a label,
-            whatever its case.
-        since, until: when it came into its state.
-        cursor: `next` of the page before.
-        limit: 1 to 1000.
-    """
-
-    hosts: tuple[str, ...] = ()
-    states: tuple[str, ...] = ()
-    tools: tuple[str, ...] = ()
-    labels: tuple[str, ...] = ()
-    groups: tuple[str, ...] = ()
-    text: str = ""
-    since: datetime | None = None
-    until: datetime | None = None
-    sort: Sort = "changed_at"
-    descending: bool = True
-    cursor: str | None = None
-    limit: int = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A part of the list.
-
-    Args:
-        rows: see `agent.service.listing.row`.
-        next: the cursor of the next page; None when this is the last.
-        total: how many tasks the query matches, whatever the limit.
-        revision: of the index.
-        complete: False while the index is being built for the first time: what is newest is there already.
-    """
-
-    rows: list[dict[str, Any]]
-    next: str | None
-    total: int
-    revision: int
-    complete: bool = True
 
 
 class Index:
@@ -160,7 +117,7 @@ class Index:
         Raises:
             ServiceError: a field of the query, or its cursor, cannot be used.
         """
-        where, values = _where(query)
+        where, values = condition(query)
         if query.sort not in SORTS or not 1 <= query.limit <= MOST_ROWS:
             raise ServiceError(
                 "invalid",
@@ -171,7 +128,7 @@ class Index:
         after, after_values = "", []
         if query.cursor is not None:
             after = f" AND ({query.sort}, task_id, key) {sign} (?, ?, ?)"
-            after_values = _cursor(query.cursor, query.sort)
+            after_values = place_of(query.cursor, query.sort)
         order = f" ORDER BY {query.sort} {way}, task_id {way}, key {way} LIMIT ?"
         select = f"SELECT document, {query.sort}, task_id, key FROM task WHERE {where}{after}{order}"  # noqa: S608
 
@@ -182,7 +139,7 @@ class Index:
             found = found[: query.limit]
             return Page(
                 [json.loads(document) for document, *_ in found],
-                _encoded(found[-1][1:]) if more else None,
+                cursor_behind(found[-1][1:]) if more else None,
                 total,
                 store.meta(database, "revision"),
                 bool(store.meta(database, "complete")),
@@ -192,7 +149,7 @@ class Index:
 
     def counts(self, hosts: Sequence[str] = ()) -> dict[str, int]:
         """Return how many tasks stand in each state."""
-        where, values = _where(Query(hosts=tuple(hosts)))
+        where, values = condition(Query(hosts=tuple(hosts)))
         count = f"SELECT state, count(*) FROM task WHERE {where} GROUP BY state ORDER BY state"  # noqa: S608
         return dict(self._read(lambda d: d.execute(count, values).fetchall()))
 
@@ -365,6 +322,7 @@ class Index:
             try:
                 self._look(self._connected("writer"), thorough=thorough or last, hints=hints)
             except sqlite3.DatabaseError as error:
+                self._known_at = -1
                 self._mend(error, last=last)
             except BaseException:
                 self._known_at = -1  # what was not written is not known
@@ -455,44 +413,3 @@ def _inode(path: Path) -> tuple[int, int]:
     except OSError:
         return (0, 0)
     return (status.st_dev, status.st_ino)
-
-
-def _where(query: Query) -> tuple[str, list[Any]]:
-    """Return the condition of a query and its values."""
-    parts, values = ["hidden = 0"], list[Any]()
-
-    def among(expression: str, wanted: Sequence[str]) -> None:
-        if wanted:
-            parts.append(expression.format(", ".join("?" * len(wanted))))
-            values.extend(wanted)
-
-    among("host IN ({})", ["" if host == HERE else host for host in query.hosts])
-    among("state IN ({})", query.states)
-    among("tool IN ({})", query.tools)
-    among("task_group IN ({})", query.groups)
-    among("key IN (SELECT key FROM label WHERE label IN ({}))", query.labels)
-    for moment, sign in ((query.since, ">="), (query.until, "<=")):
-        if moment is not None:
-            parts.append(f"changed_at {sign} ?")
-            values.append(iso(moment))
-    for word in query.text.casefold().split()[:MOST_WORDS]:
-        parts.append("instr(words, ?) > 0")
-        values.append(word)
-    return " AND ".join(parts), values
-
-
-def _encoded(last: Sequence[Any]) -> str:
-    return base64.urlsafe_b64encode(json.dumps(list(last)).encode()).decode().rstrip("=")
-
-
-def _cursor(text: str, sort: str) -> list[Any]:
-    try:
-        value, task_id, key = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-    except (ValueError, TypeError, RecursionError):
-        value = task_id = key = None
-    kind = (int, float) if sort == "duration_s" else str
-    if not isinstance(value, kind) or not isinstance(task_id, str) or type(key) is not int or abs(key) >> 62:
-        raise ServiceError(
-            "invalid", "the cursor is not one of this list: begin with the first page", field="cursor"
-        )
-    return [value, task_id, key]
