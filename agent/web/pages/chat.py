@@ -113,7 +113,8 @@ class Conversation:
     def _handed_over(self, said: Chatted) -> None:
         with ui.element("div").classes("line-of"):
             words.chip("handed over", "plain s-running")
-            text("span", f"by the rule {one_line(said.why['rule'])}")
+            found = next(each["why"] for each in said.why["rules"] if each["rule"] == said.why["rule"])
+            text("span", f"by the rule {one_line(said.why['rule'])}: {one_line(found)}")
         why(said.why)
         for warning in said.warnings:
             text("p", one_line(warning), "notice")

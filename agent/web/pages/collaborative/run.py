@@ -95,6 +95,7 @@ class RunPage:
                 with _panel("What they answered"):
                     matrix = Section(scores.draw_matrix)
                 with _panel("Commands"):
+                    ui.element("a").props('name="commands"')
                     trouble = Section(_trouble)
                     commands = Sections(self._commands.draw, "command-card", "stack")
             with ui.element("div").classes("stack stays"):
@@ -181,7 +182,9 @@ class RunPage:
                 self._buttons(found)
         if found["waits"]:
             many = f"{found['waits']} commands wait" if found["waits"] > 1 else "A command waits"
-            text("p", f"{many} for a person: see Commands below.", "notice")
+            with ui.element("p").classes("notice"):
+                text("span", f"{many} for a person:")
+                text("a", "see Commands").props('href="#commands"')
         elif found["state"] not in {"running", "succeeded"}:
             bad = "bad" if found["state"] in {"failed", "lost", "timed_out"} else "calm"
             text("p", plain(found["asked"] or found["reason"]), f"notice {bad}")

@@ -186,7 +186,7 @@ def frame(unit: str) -> dict[str, Any]:
     return {
         "animation": False,
         "color": list(COLOURS),
-        "textStyle": {"fontFamily": "inherit", "color": GREY},
+        "textStyle": {"fontFamily": "system-ui, sans-serif", "color": GREY},
         "legend": {"type": "scroll", "top": 0, "left": 0, "textStyle": {"color": GREY}},
         "grid": {"left": 8, "right": 12, "top": 34, "bottom": 4, "containLabel": True},
         "tooltip": {"trigger": "axis", "renderMode": "richText", "confine": True},

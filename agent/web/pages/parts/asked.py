@@ -22,6 +22,6 @@ def why(found: Mapping[str, Any]) -> None:
                 fired = each["rule"] == found["rule"]
                 with ui.element("li").classes("fired" if fired else ""):
                     text("strong", each["rule"])
-                    ui.label(f" — {each['why']}" + (" — this one decided" if fired else ""))
+                    text("span", f" {each['why']}" + (" (this one decided)" if fired else ""))
                     if each["about"]:
                         text("div", each["about"], "muted")
