@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from agent import audit
+from agent.fleet.gone import why_gone
 from agent.fleet.hosts import load
 from agent.fleet.layout import ANY, Fleet
 from agent.fleet.outbox import Parcel
@@ -22,7 +23,8 @@ def reassign(desk: Desk, task_id: str, *, to: str = ANY, force: bool = False, by
     """Ask for it, and say what will be.
 
     A host that answers is asked to give the task back, and it moves only when it has not started. Of a host
-    that does not answer nobody knows: then only an idempotent task moves, or any with force.
+    that does not answer nobody knows, nor of a task that is gone from its host: then only an idempotent task
+    moves, or any with force.
 
     Raises:
         ServiceError: it was not sent from here, there is no such host, or it may not move.
@@ -30,7 +32,8 @@ def reassign(desk: Desk, task_id: str, *, to: str = ANY, force: bool = False, by
     check_host(desk, to)
     fleet = Fleet(desk.workspace)
     parcel = _find(fleet, task_id)
-    dark = unreachable(fleet.mirror(parcel.host)) if parcel.is_sent else None
+    mirror = fleet.mirror(parcel.host)
+    dark = unreachable(mirror) or why_gone(mirror, task_id) if parcel.is_sent else None
     what = problem(parcel, to, dark, force=force)
     if what is not None:
         raise ServiceError("conflict", what)
@@ -49,7 +52,7 @@ def reassign(desk: Desk, task_id: str, *, to: str = ANY, force: bool = False, by
     elif dark is None:
         said = f"{parcel.host} is asked to give it back, then it goes to {to}"
     else:
-        said = f"goes to {to}; {parcel.host} is told to cancel it when it is back"
+        said = f"goes to {to}; {parcel.host} is told to cancel it should it be there"
     return Said(task_id, parcel.host, said, warning)
 
 
