@@ -10,6 +10,7 @@ from fastapi import Request
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 
+from agent.client import models
 from agent.client.models import Problem
 from agent.web.api import schemas
 from agent.web.api.parameters import known
@@ -103,6 +104,10 @@ def describe(app: FastAPI) -> dict[str, Any]:
     named.update(problem.pop("$defs", {}))
     named["Problem"] = problem
     named.update(schemas.components())
+    for name, schema in named.items():
+        if "examples" in schema and hasattr(models, name):
+            # FastAPI leaves out of an example what is null
+            schema["examples"] = getattr(models, name).model_config["json_schema_extra"]["examples"]
     parts["securitySchemes"] = {
         "token": {"type": "http", "scheme": "bearer", "description": "`aispool token create` makes one."}
     }
