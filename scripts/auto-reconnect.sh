@@ -11,7 +11,7 @@
 # Where there is only this script it does the connecting and starting, for configs/hosts.txt (one user@host[:port] a
 # line; # begins a comment), and collects nothing. Each change is one line in logs/auto-reconnect.log.
 #
-# --once makes one round, for cron, and exits 1 when a host was not well.
+# --once makes one round, for cron, and exits 1 when a host did not answer (without aispool: or has no agent that runs).
 #
 #   AISPOOL_RECONNECT_INTERVAL_S   seconds between two looks at a host that answers, without aispool (120)
 #   AISPOOL_REMOTE_WORKSPACE       the workspace on the hosts, by default ai-workspace in the home folder
