@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 TESTS = Path(__file__).parents[1]
 AXE = TESTS.parent / ".venv" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
 SCREENSHOTS = TESTS / "web" / "screenshots"
-MOST_PICTURE_BYTES = 200_000
+MOST_PICTURE_BYTES = 250_000
 CHROMIUM = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),

@@ -106,7 +106,8 @@ class Conversation:
                 _plain(said)
             else:
                 self._handed_over(said)
-        await ui.run_javascript(
+        # nobody waits for the browser: the tab may be closed by now
+        ui.run_javascript(
             "document.querySelector('.chat-log > :last-child')?.scrollIntoView({block: 'nearest'})"
         )
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 expect.set_options(timeout=60_000)
 
+TALL = {"width": 1280, "height": 980}
 DESK = {"width": 1280, "height": 720}
 QUESTION = "Why has the nightly build become so slow, and what should we change first?"
 PLAN = {
@@ -86,7 +87,7 @@ def _says(brain: Any, call: Any, text: str, **answers: str | None) -> dict[str, 
 
 @pytest.mark.parametrize("look", ["light", "dark", "phone"])
 def test_run(pages: Any, waiting: str, tmp_path: Path, look: str) -> None:
-    options: dict[str, Any] = {"viewport": PHONE if look == "phone" else DESK}
+    options: dict[str, Any] = {"viewport": PHONE if look == "phone" else TALL if look == "light" else DESK}
     page = pages.open(f"/collab/{waiting}", color_scheme="dark" if look == "dark" else "light", **options)
     expect(page.get_by_role("button", name="Approve command 1")).to_be_visible()
     expect(page.locator("[data-run=waiting_input]")).to_be_visible()

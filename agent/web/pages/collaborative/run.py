@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 LOOK_S: Final = 0.5
 """How often the run's folder is looked at: the steps of a run are no change of its task."""
-PHASES: Final = ("Plan", "Answers", "Validation", "Consensus and result", "What may run, runs")
+PHASES: Final = ("Plan", "Answers", "Validation", "Consensus", "Execution")
 
 
 def register(context: Context) -> None:

@@ -110,13 +110,17 @@ def _total(found: Mapping[str, Any]) -> None:
         ("Mean consensus", words.percent(total["consensus_percent_mean"]), ""),
         ("Mean confidence", words.percent(total["confidence_percent_mean"]), ""),
         (
-            "Requests answered",
+            "Answered",
             words.percent(100 * (calls - failed) / calls if calls else None),
-            f"of {calls:,}",
+            f"of {calls:,} requests",
         ),
         ("Tasks' attempts", f"{sums['attempts']:,.0f}", "all tools"),
         ("Tokens", f"{sums['input_tokens'] + sums['output_tokens']:,.0f}", "in and out, all tools"),
-        ("Money", f"${sums['cost_usd']:.4f}{missing}", "as far as tools say"),
+        (
+            "Money",
+            f"${sums['cost_usd']:.{2 if sums['cost_usd'] >= 1 else 4}f}{missing}",
+            "as far as tools say",
+        ),
     )
     with ui.element("dl").classes("tiles"):
         for name, value, about in tiles:

@@ -76,7 +76,7 @@ def _options(curve: Mapping[str, Any]) -> dict[str, Any]:
         for at, (score, title) in enumerate(SCORES.items())
         if curve[score]
     ]
-    base = frame("%")
+    base = frame()
     return {
         **base,
         "grid": {**base["grid"], "bottom": 22, "left": 22},

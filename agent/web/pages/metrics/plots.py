@@ -104,21 +104,21 @@ def _success(part: dict[str, Any]) -> float | None:
 
 
 PLOTS: Final = (
-    Plot("Response time by role", "Median of the requests that were answered.", "s",
+    Plot("Response time by role", "Median of the requests that were answered.", "seconds",
          _parts("roles", lambda part: part["response_s_p50"]), digits=2),
-    Plot("Response time by role, slowest", "95 of 100 requests were answered faster.", "s",
+    Plot("Response time by role, slowest", "95 of 100 requests were answered faster.", "seconds",
          _parts("roles", lambda part: part["response_s_p95"]), digits=2),
-    Plot("Success rate by provider", "Share of the requests that were answered.", "%",
+    Plot("Success rate by provider", "Share of the requests that were answered.", "percent",
          _parts("providers", _success), most=100),
     Plot("Errors by provider", "Requests that failed, by kind.", "", _errors, kind="bar"),
-    Plot("Consensus", "Mean of the runs that have one, with the share of answers that it rests on.", "%",
+    Plot("Consensus", "Mean of the runs that have one, and the share of answers behind it.", "percent",
          _plain(consensus=_each("consensus_percent_mean"), coverage=_each("coverage_percent_mean")),
          most=100),
-    Plot("Confidence", "Mean of the runs that have one.", "%",
+    Plot("Confidence", "Mean of the runs that have one.", "percent",
          _plain(confidence=_each("confidence_percent_mean")), most=100),
     Plot("Tokens", "Of all attempts of all tools, as far as they say.", "",
          _plain(input=_each("input_tokens"), output=_each("output_tokens")), kind="bar"),
-    Plot("Money", "Of all attempts of all tools, as far as they say.", "USD",
+    Plot("Money", "Of all attempts of all tools, as far as they say.", "US dollars",
          _plain(cost=_each("cost_usd")), kind="bar", digits=4),
     Plot("Throughput", "Collaborative runs that were asked for, and attempts of all tools that ended.", "",
          _plain(runs=_each("runs"), attempts=_each("attempts")), kind="bar"),
@@ -128,7 +128,7 @@ PLOTS: Final = (
 def draw(plot: Plot, found: Mapping[str, Any]) -> None:
     """Draw a plot, and its table."""
     text("h2", plot.title)
-    text("p", plot.about, "muted small")
+    text("p", f"{plot.about} In {plot.unit}." if plot.unit else plot.about, "muted small")
     lines = plot.kind == "line"
     series = {
         name: values
@@ -165,7 +165,7 @@ def _figure(value: float | None, plot: Plot) -> str | None:
 
 def _options(plot: Plot, names: list[str], series: Mapping[str, Values]) -> dict[str, Any]:
     return {
-        **frame(plot.unit),
+        **frame(),
         "xAxis": {"type": "category", "data": names, **axis(), "axisTick": {"show": False}},
         "yAxis": {"type": "value", **axis(), **({"max": plot.most, "min": 0} if plot.most else {})},
         "series": [
@@ -181,7 +181,7 @@ def _options(plot: Plot, names: list[str], series: Mapping[str, Values]) -> dict
     }
 
 
-def frame(unit: str) -> dict[str, Any]:
+def frame() -> dict[str, Any]:
     """Return what all plots have: colours, legend, room, and a tooltip that is text and never HTML."""
     return {
         "animation": False,
@@ -191,11 +191,6 @@ def frame(unit: str) -> dict[str, Any]:
         "grid": {"left": 8, "right": 12, "top": 34, "bottom": 4, "containLabel": True},
         "tooltip": {"trigger": "axis", "renderMode": "richText", "confine": True},
         "aria": {"enabled": False},
-        **(
-            {"title": {"text": unit, "right": 0, "top": 2, "textStyle": {"fontSize": 11, "color": GREY}}}
-            if unit
-            else {}
-        ),
     }
 
 
