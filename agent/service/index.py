@@ -81,6 +81,7 @@ class Index:
         self._known_at = -1
         self._revision = 0
         self._began = False
+        self._interrupted = threading.Event()
         self._busy_since: float | None = None
         self._racy_ns = RACY_NETWORK_NS if is_network(desk.root) else RACY_NS
 
@@ -108,7 +109,8 @@ class Index:
             with self._alone() as alone:
                 if alone:
                     self._refresh(thorough=thorough or not self._began, hints=hints)
-                    self._began = True
+                    self._began = not self._interrupted.is_set()
+            self._interrupted.clear()  # at the end: one that comes before the beginning counts
             return self.revision != before
 
     def query(self, query: Query) -> Page:
@@ -164,8 +166,13 @@ class Index:
             select = f"SELECT DISTINCT {column} FROM task WHERE hidden = 0 AND {column} > ''"  # noqa: S608
         return sorted(name for (name,) in self._read(lambda d: d.execute(select).fetchall()))
 
+    def interrupt(self) -> None:
+        """End what `refresh` does now, or the next one, soon; the one behind it goes on there."""
+        self._interrupted.set()
+
     def close(self) -> None:
         """Let go of the file."""
+        self.interrupt()
         with self._refreshing, self._reading:
             self._disconnect()
             if self._own_folder is not None:
@@ -345,6 +352,8 @@ class Index:
             except OSError as error:
                 self._known_at = -1
                 log.warning("a workspace cannot be listed", host=place.host, what=str(error))
+            if self._interrupted.is_set():
+                return
         self._forget_gone(database, {place.host or "" for place in places})
         if thorough:
             with transaction(database):
@@ -374,6 +383,8 @@ class Index:
                     one = next(changes, None) if time.monotonic() < until_s else None
                 if changed:
                     self._see(database, revision)
+            if self._interrupted.is_set():
+                return
 
     def _put(
         self, database: sqlite3.Connection, place: Place, known: Known, one: Change | Seen, revision: int

@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from agent.collab.derived import Derived
+from agent.collab.derived import Derived, transaction
 from agent.launchers.place import private_folder, short_hash
 from agent.service.scanning import Known
 from spool.files import make_folder
@@ -93,14 +93,20 @@ def connect(derived: Derived) -> sqlite3.Connection:
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
         database.execute("PRAGMA cache_size = -8000")
-        for statement in _INDEXES:
-            database.execute(statement)
-        database.execute("INSERT OR IGNORE INTO meta VALUES ('revision', ?)", (_now_ms(),))
-        database.execute("INSERT OR IGNORE INTO meta VALUES ('complete', 0), ('purged', 0)")
+        if not _is_ready(database):  # who only reads never waits for who writes
+            with transaction(database):
+                for statement in _INDEXES:
+                    database.execute(statement)
+                first = (("complete", 0), ("purged", 0), ("revision", _now_ms()))
+                database.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", first)
     except BaseException:
         database.close()
         raise
     return database
+
+
+def _is_ready(database: sqlite3.Connection) -> bool:
+    return database.execute("SELECT 1 FROM meta WHERE name = 'revision'").fetchone() is not None
 
 
 def _now_ms() -> int:

@@ -18,6 +18,7 @@ from agent.service.errors import ServiceError
 from agent.service.index import Index, Query
 from agent.service.listing import row
 from agent.service.places import Desk
+from agent.service.scanning import Change
 from spool import view
 from spool.files import make_folder
 from spool.records import State
@@ -425,6 +426,46 @@ def test_a_process_that_was_stopped_stops_nobody(
         monkeypatch.setattr(module, "_STUCK_S", -1.0)
         index.refresh()
         assert ids(index) == ["new", "old"]
+    index.close()
+
+
+def test_who_reads_does_not_wait_for_who_writes(desk: Desk, make: Maker) -> None:
+    """A page is there while another process is in the middle of a change."""
+    make.result("r")
+    writer = Index(desk)
+    writer.refresh()
+    database = writer._connections["writer"][0]
+    database.execute("BEGIN IMMEDIATE")
+    reader = Index(desk)
+    assert ids(reader) == ["r"]
+    database.execute("ROLLBACK")
+    writer.close()
+    reader.close()
+
+
+def test_an_interrupted_look_goes_on(desk: Desk, make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever stops a server does not wait for the end of a long past; the next one reads the rest."""
+    from agent.service import index as module  # noqa: PLC0415
+
+    for number in range(20):
+        make.result(f"r{number:02}", minutes=number)
+    monkeypatch.setattr(module, "_BATCH_S", 0.0)
+    index = Index(desk)
+    put = index._put
+
+    def stop_soon(*given: Any) -> bool:
+        if isinstance(given[3], Change):
+            index.interrupt()
+        return put(*given)
+
+    monkeypatch.setattr(index, "_put", stop_soon)
+    index.refresh()
+    page = index.query(Query())
+    assert (0 < page.total < 20, page.complete) == (True, False)
+    monkeypatch.setattr(index, "_put", put)
+    index.refresh()
+    same(index, desk)
+    assert index.query(Query()).complete
     index.close()
 
 
