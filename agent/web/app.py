@@ -91,7 +91,7 @@ class _Split:
 
 def _add_pages(site: FastAPI, context: Context) -> None:
     # NiceGUI would make a folder for its storage wherever the server is started; we keep nothing there
-    os.environ.setdefault("NICEGUI_STORAGE_PATH", str(context.desk.workspace.root / "cache" / "nicegui"))
+    os.environ.setdefault("NICEGUI_STORAGE_PATH", str(context.desk.workspace.root / ".cache" / "nicegui"))
     from nicegui import ui  # noqa: PLC0415 - heavy, and not for the API alone
 
     from agent.web.pages import register  # noqa: PLC0415

@@ -122,14 +122,19 @@ def get_run_report(context: Now, _identity: Reader, task_id: TaskId, host: Host 
     "/runs/{task_id}/stream", summary="Follow a run", response_class=Response,
     responses={200: schemas.answer_of(sse.MEDIA_TYPE, "`run` (the whole run) at each change, then `over`.")},
 )  # fmt: skip
-def follow_run(context: Now, identity: Reader, task_id: TaskId, host: Host = None) -> Response:
-    """Follow a run, as server-sent events, until it is over."""
+def follow_run(
+    context: Now, identity: Reader, task_id: TaskId, follows: sse.Follows, host: Host = None
+) -> Response:
+    """Follow a run, as server-sent events, until it is over.
+
+    Without `Accept: text/event-stream` it tells how the run is now, and ends.
+    """
     _run(context, task_id, host)
-    return sse.stream(_changes(context, identity, task_id, host))
+    return sse.stream(_changes(context, identity, task_id, host, follows=follows))
 
 
 async def _changes(
-    context: Context, identity: Identity, task_id: str, host: str | None
+    context: Context, identity: Identity, task_id: str, host: str | None, *, follows: bool
 ) -> AsyncIterator[str]:
     seen: tuple[object, ...] | None = None
     number = 0
@@ -144,6 +149,8 @@ async def _changes(
             if run.state in OVER:
                 yield sse.event("over", {"state": run.state}, number)
                 return
+        if not follows:
+            return
         await context.live.changed(revision, LOOK_S)
 
 

@@ -27,6 +27,7 @@ _LARGEST: Final = (1 << 63) - 1
 def follow_events(
     context: Now,
     identity: Reader,
+    follows: sse.Follows,
     last_event_id: Annotated[
         Annotated[int, Ge(0), Le(_LARGEST), BeforeValidator(digits)] | None,
         Header(
@@ -36,14 +37,17 @@ def follow_events(
         ),
     ] = None,
 ) -> Response:
-    """Follow, as server-sent events, that something of the workspace or of a host changed."""
+    """Follow, as server-sent events, that something of the workspace or of a host changed.
+
+    With `Accept: text/event-stream` it does not end; without, it tells the revision and ends.
+    """
     since = context.index.revision if last_event_id is None else last_event_id
-    return sse.stream(_changes(context, identity, since))
+    return sse.stream(_changes(context, identity, since, follows=follows))
 
 
-async def _changes(context: Context, identity: Identity, since: int) -> AsyncIterator[str]:
+async def _changes(context: Context, identity: Identity, since: int, *, follows: bool) -> AsyncIterator[str]:
     yield sse.event("revision", {"revision": context.index.revision}, context.index.revision)
-    while identity.may("read"):
+    while follows and identity.may("read"):
         revision = await context.live.changed(since, _CHECK_S)
         if revision != since:
             yield sse.event("changed", {"revision": revision}, revision)

@@ -76,16 +76,21 @@ def follow_log(
     context: Now,
     _identity: Reader,
     task_id: TaskId,
+    follows: sse.Follows,
     host: Host = None,
     offset: Offset = 0,
     last_event_id: LastEventId = None,
 ) -> Response:
-    """Follow what a task prints, as server-sent events, until it is over; rotation does not disturb it."""
+    """Follow what a task prints, as server-sent events, until it is over; rotation does not disturb it.
+
+    Without `Accept: text/event-stream` it ends with what is there now.
+    """
     source = logs.log(context.desk, task_id, host)
-    return sse.stream(_follow(source, offset if last_event_id is None else last_event_id))
+    begin = offset if last_event_id is None else last_event_id
+    return sse.stream(_follow(source, begin, follows=follows))
 
 
-async def _follow(source: logs.LogSource, offset: int) -> AsyncIterator[str]:
+async def _follow(source: logs.LogSource, offset: int, *, follows: bool) -> AsyncIterator[str]:
     while True:
         part = await run_in_threadpool(read, source, offset)
         if part.text:
@@ -95,6 +100,8 @@ async def _follow(source: logs.LogSource, offset: int) -> AsyncIterator[str]:
             yield sse.event("over", {"offset": offset}, offset)
             return
         if not part.text:
+            if not follows:
+                return
             await asyncio.sleep(POLL_S)
 
 

@@ -1,14 +1,17 @@
 """Server-sent events: what changes, as it changes.
 
-Each event's id says where it ends, so that a reader whose connection broke goes on there (Last-Event-ID).
+Each event's id says where it ends, so that a reader whose connection broke goes on there (Last-Event-ID). A
+reader that does not ask for events (Accept: text/event-stream, as every EventSource does) gets those that there
+are now, and the end: a program that reads to the end of an answer does not hang.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
+from fastapi import Depends, Request
 from fastapi.responses import StreamingResponse
 
 if TYPE_CHECKING:
@@ -17,6 +20,14 @@ if TYPE_CHECKING:
 MEDIA_TYPE: Final = "text/event-stream"
 KEEP_ALIVE_S: Final = 15.0
 """A comment is sent so often while there is nothing to say: proxies cut what is silent."""
+
+
+def _is_wanted(request: Request) -> bool:
+    return MEDIA_TYPE in request.headers.get("accept", "")
+
+
+Follows = Annotated[bool, Depends(_is_wanted)]
+"""Whether who asks wants what is still to come."""
 
 
 def event(name: str, data: Mapping[str, Any], event_id: str | int | None = None) -> str:

@@ -44,8 +44,7 @@ def described() -> schemathesis.BaseSchema:
     )
 
 
-schema = described().exclude(path="/events")
-"""A stream of events that never ends is another test's."""
+schema = described()
 
 
 def _load(path: Path) -> ModuleType:

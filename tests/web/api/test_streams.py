@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from spool.workspace import Workspace
 
 ID = "talk"
+FOLLOW = {"Accept": "text/event-stream"}
 LOG = f"logs/shell-{ID}.log"
 
 
@@ -54,7 +55,7 @@ def end(workspace: Workspace) -> None:
 def read(api: httpx.Client, stop: Any, **headers: str) -> list[Event]:
     """Return the events of the log up to one that `stop` knows, or to the end."""
     found: list[Event] = []
-    with api.stream("GET", f"/api/v1/tasks/{ID}/log/stream", headers=headers) as response:
+    with api.stream("GET", f"/api/v1/tasks/{ID}/log/stream", headers=FOLLOW | headers) as response:
         assert response.headers["content-type"].startswith("text/event-stream")
         events = Events()
         for line in response.iter_lines():
@@ -115,6 +116,16 @@ def test_bytes_that_are_no_text_do_not_stop_a_stream(api: httpx.Client, workspac
     assert said(events) == "a\ufffd\ufffdb\ufffd"
 
 
+def test_who_asks_for_no_events_gets_what_there_is(api: httpx.Client, workspace: Workspace) -> None:
+    """A program that reads to the end does not hang on a task that goes on."""
+    record(workspace)
+    (workspace.root / LOG).write_text("so far\n")
+    answer = api.get(f"/api/v1/tasks/{ID}/log/stream")
+    assert "so far" in answer.text
+    assert "event: over" not in answer.text
+    assert "event: revision" in api.get("/api/v1/events").text
+
+
 def test_unfinished_characters_are_counted() -> None:
     whole = "aé€🤝".encode()
     counted = [_unfinished(whole[:length]) for length in range(len(whole) + 1)]
@@ -140,7 +151,7 @@ def test_a_change_on_disk_is_told(api: httpx.Client, workspace: Workspace) -> No
     ready = threading.Event()
 
     def follow() -> None:
-        with api.stream("GET", "/api/v1/events") as response:
+        with api.stream("GET", "/api/v1/events", headers=FOLLOW) as response:
             events = Events()
             for line in response.iter_lines():
                 event = events.feed(line)

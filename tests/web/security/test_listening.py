@@ -136,3 +136,19 @@ def test_a_port_that_is_taken_is_told(workspace: Workspace) -> None:
         done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
         assert done.returncode == 1
         assert "choose another with --port" in done.stderr
+
+
+def test_without_the_extra_it_says_what_to_install(workspace: Workspace) -> None:
+    """The command line works without the web page's parts, and so do tokens."""
+    script = (
+        "import sys; sys.modules.update(dict.fromkeys(('fastapi', 'starlette', 'uvicorn', 'nicegui'))); "
+        "from agent.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    words = [sys.executable, "-c", script, "--workspace", str(workspace.root)]
+    done = subprocess.run([*words, "serve"], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert "pip install 'aispool[web]'" in done.stderr
+    made = subprocess.run(
+        [*words, "token", "create", "t", "-s", "read"], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert Tokens(workspace).check(made.stdout.strip())
