@@ -1,8 +1,8 @@
 """Server-sent events: what changes, as it changes.
 
 Each event's id says where it ends, so that a reader whose connection broke goes on there (Last-Event-ID). A
-reader that does not ask for events (Accept: text/event-stream, as every EventSource does) gets those that there
-are now, and the end: a program that reads to the end of an answer does not hang.
+reader that does not ask for events (Accept: text/event-stream, as every EventSource does) gets those that
+there are now, and the end: a program that reads to the end of an answer does not hang.
 """
 
 from __future__ import annotations
