@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import web_bench
 from playwright.sync_api import expect
 from web.browser import PHONE, Troubles, is_too_wide, logged_in, serious_findings
 
@@ -231,6 +233,26 @@ def test_names_from_elsewhere_are_text(site: Site, page: Page) -> None:
     expect(row(page, "hostile-fields").get_by_title("</script>").first).to_contain_text("\\u202e")
     assert page.locator("img[src=x]").count() == 0
     assert page.title() != "owned"
+
+
+def test_a_browser_gets_one_part_at_a_time(site: Site, page: Page) -> None:
+    """A hundred and twenty tasks are three pages; the table never holds more than one of them."""
+    chance = random.Random(7)  # noqa: S311 - sample data
+    for number in range(120):
+        result = web_bench.result_of(number, chance).model_copy(update={"labels": ("bulk",)})
+        web_bench.publish(site.host.ws, result)
+    page.goto("/tasks?label=bulk")
+    expect(page.get_by_text("1 to 50 of 120")).to_be_visible()
+    expect(page.locator("a.task")).to_have_count(50)
+    first = page.locator("a.task").first.inner_text()
+    page.get_by_role("button", name="Next page").click()
+    page.get_by_role("button", name="Next page").click()
+    expect(page.get_by_text("101 to 120 of 120")).to_be_visible()
+    expect(page.locator("a.task")).to_have_count(20)
+    expect(page.get_by_role("button", name="Next page")).to_be_disabled()
+    page.get_by_role("button", name="Page before").click()
+    page.get_by_role("button", name="Page before").click()
+    expect(page.locator("a.task").first).to_have_text(first)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

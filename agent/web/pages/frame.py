@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 STATIC: Final = Path(__file__).parents[1] / "static"
 ASSETS: Final = "/assets"
+PATIENCE_S: Final = 60.0
+"""How long a page may take to be drawn: a machine at its limit answers late, not with an error."""
 SETTLE_S: Final = 0.2
 """How long after one refresh the next may follow: a burst of changes is drawn a few times, not a thousand."""
 
@@ -106,7 +108,7 @@ class Shown:
 
 def route(path: str) -> ui.page:
     """Declare a page: `@ui.page` in our language, with the theme of the reader's system."""
-    return ui.page(path, language="en-US", dark=None)
+    return ui.page(path, language="en-US", dark=None, response_timeout=PATIENCE_S)
 
 
 @contextmanager

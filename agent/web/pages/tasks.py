@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, get_args
 from urllib.parse import urlencode
@@ -9,7 +10,7 @@ from urllib.parse import urlencode
 from fastapi import Request  # noqa: TC002 - FastAPI reads the annotation
 from nicegui import run, ui
 
-from agent.service.index import Query, Sort
+from agent.service.index import Name, Query, Sort
 from agent.web.pages import frame
 from agent.web.pages.frame import text
 from agent.web.pages.parts.acting import ACTIONS, act
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from agent.web.context import Context
 
 LIMIT: Final = 50
+NAMES_S: Final = 10.0
+"""How long the choices of the filters are kept: to gather them means to look at all tasks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ FILTERS: Final = (
 BY_NAME: Final = {filter_.name: filter_ for filter_ in FILTERS}
 SORTS: Final[tuple[Sort, ...]] = get_args(Sort)
 DEFAULT_SORT: Final[Sort] = "changed_at"
-CHOICES: Final = ("host", "tool", "label", "group")
+CHOICES: Final[tuple[Name, ...]] = ("host", "tool", "label", "group")
 
 
 @dataclass(slots=True)
@@ -112,6 +115,8 @@ class TasksPage:
         self._next: str | None = None
         self._filters: dict[str, ui.button] = {}
         self._choices: dict[str, ui.select] = {}
+        self._names: dict[Name, list[str]] = {}
+        self._names_stale_at = 0.0
         self._draw()
 
     def _draw(self) -> None:
@@ -274,15 +279,13 @@ class TasksPage:
         )
         self._stand(page)
 
-    def _look(self) -> tuple[Page, dict[str, int], dict[str, list[str]]]:
-        index, hosts = self._context.index, self._asked.query().hosts
-        names: dict[str, list[str]] = {
-            "host": index.names("host"),
-            "tool": index.names("tool"),
-            "label": index.names("label"),
-            "group": index.names("group"),
-        }
-        return index.query(self._asked.query()), index.counts(hosts), names
+    def _look(self) -> tuple[Page, dict[str, int], dict[Name, list[str]]]:
+        index, query = self._context.index, self._asked.query()
+        if time.monotonic() >= self._names_stale_at:
+            self._names = {name: index.names(name) for name in CHOICES}
+            self._names_stale_at = time.monotonic() + NAMES_S
+        names = {name: list(options) for name, options in self._names.items()}
+        return index.query(query), index.counts(query.hosts), names
 
     def _stand(self, page: Page) -> None:
         first = len(self._asked.cursors) * LIMIT
