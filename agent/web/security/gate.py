@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.requests import cookie_parser
 from starlette.responses import RedirectResponse, Response
 
@@ -34,8 +35,11 @@ _OPEN: Final = ("/_nicegui/", "/favicon.ico")
 _ORIGIN: Final = "aispool.origin"
 
 
-class TooLargeError(Exception):
-    """The body is larger than is taken."""
+class TooLargeError(HTTPException):
+    """The body is larger than is taken; an HTTP exception, so that no framework takes it for a bug."""
+
+    def __init__(self) -> None:
+        super().__init__(413, f"a body has at most {MAX_BODY_BYTES} bytes: copy large files to the host")
 
 
 class Gate:
@@ -182,12 +186,7 @@ def _problem(scope: Scope, status: int, title: str, detail: str, **headers: str)
 
 def too_large(scope: Scope) -> Response:
     """Return the answer to a body that is too large."""
-    return _problem(
-        scope,
-        413,
-        "Content Too Large",
-        f"a body has at most {MAX_BODY_BYTES} bytes: copy large files to the host",
-    )
+    return _problem(scope, 413, "Content Too Large", TooLargeError().detail)
 
 
 def slow_down(scope: Scope, wait_s: float) -> Response:

@@ -11,6 +11,7 @@ import pytest
 from agent.audit import entries
 from agent.web.app import build
 from agent.web.context import Context, Settings
+from agent.web.security import gate
 from agent.web.security.attempts import FAILURES
 
 if TYPE_CHECKING:
@@ -175,6 +176,17 @@ def test_a_large_body_is_refused_before_it_is_read(api: httpx.Client, served: st
         head = "POST /api/v1/tasks HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999999999999\r\n"
         connection.sendall(f"{head}Authorization: {api.headers['authorization']}\r\n\r\n".encode())
         assert b" 413 " in connection.recv(4096).partition(b"\r\n")[0]
+
+
+def test_a_body_without_a_length_is_counted(api: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sent in chunks, it is cut off where it becomes too large: as a task, as a form, as any other body."""
+    monkeypatch.setattr(gate, "MAX_BODY_BYTES", 1000)
+    json, form = "application/json", "multipart/form-data; boundary=x"
+    for path, kind in (("tasks", json), ("tasks", form), ("pause", json)):
+        chunks = (b" " * 100 for _ in range(100))
+        answer = api.post(f"/api/v1/{path}", content=chunks, headers={"Content-Type": kind})
+        assert answer.status_code == 413, path
+        assert answer.headers["content-type"] == "application/problem+json"
 
 
 @pytest.mark.parametrize(
