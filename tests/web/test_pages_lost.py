@@ -45,13 +45,21 @@ def test_what_was_asked_for_before_the_death_is_done(site: Site, page: Page) -> 
 
 
 def test_a_session_that_ends_shows_nothing_more(site: Site, page: Page) -> None:
-    """Logged out in one tab, the other one leaves for the login page at the next change."""
-    page.goto("/tasks")
-    expect(page.get_by_role("heading", name="Tasks")).to_be_visible()
+    """Logged out in one tab, the other one leaves for the login page, and lets go of its terminal."""
+    site.host.drop("watched", "gate", "watched-on")
+    site.host.wait_for_state("watched", "running")
+    page.goto("/task/watched")
+    page.get_by_role("tab", name="Terminal").click()
+    expect(page.locator(".xterm-rows")).to_contain_text("task-watc")
     other = page.context.new_page()
     other.goto("/tasks")
     other.get_by_role("button", name="Log out").click()
     other.wait_for_url("**/login**")
     site.state = None
-    site.host.shell("unseen", "true")
     page.wait_for_url("**/login**")
+
+    def attached() -> list[str]:
+        return [line for line in site.host.processes().values() if "attach-session" in line]
+
+    site.host.wait(lambda: not attached(), "nobody is attached any more", 30)
+    site.host.open_gate("watched-on")

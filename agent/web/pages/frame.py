@@ -43,6 +43,9 @@ STATIC: Final = Path(__file__).parents[1] / "static"
 ASSETS: Final = "/assets"
 PATIENCE_S: Final = 60.0
 """How long a page may take to be drawn: a machine at its limit answers late, not with an error."""
+LOOK_S: Final = 5.0
+"""How often an open page asks whether its session still stands, when nothing changes."""
+LEAVE_S: Final = 1.0
 SETTLE_S: Final = 0.2
 """How long after one refresh the next may follow: a burst of changes is drawn a few times, not a thousand."""
 
@@ -95,15 +98,21 @@ class Shown:
         self._refreshes.append(refresh)
 
     async def follow(self, seen: int) -> None:
-        """Refresh at each change after a revision, until the tab is closed."""
+        """Refresh at each change after a revision, until the tab is closed or the session has ended."""
         client = ui.context.client
         await client.connected()
         while not client.is_deleted:
-            seen = await self.context.live.changed(seen)
-            self.identity.require("read")  # a session that ended sees nothing more
-            for refresh in self._refreshes:
-                await refresh()
-            await asyncio.sleep(SETTLE_S)
+            now = await self.context.live.changed(seen, LOOK_S)
+            if not self.identity.may("read"):
+                ui.navigate.to("/login")
+                await asyncio.sleep(LEAVE_S)
+                client.delete()  # with its log and its terminal, also when the browser stays
+                return
+            if now != seen:
+                seen = now
+                for refresh in self._refreshes:
+                    await refresh()
+            await asyncio.sleep(SETTLE_S)  # also when the server ends, and nothing is waited for any more
 
 
 def route(path: str) -> ui.page:
