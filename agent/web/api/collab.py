@@ -120,7 +120,7 @@ def get_run_report(context: Now, _identity: Reader, task_id: TaskId, host: Host 
 
 @routes.get(
     "/runs/{task_id}/stream", summary="Follow a run", response_class=Response,
-    responses={200: schemas.answer_of(sse.MEDIA_TYPE, "`run` (the whole run) at each change, then `over`.")},
+    responses={200: schemas.events("`run` (the whole run) at each change, then `over`.")},
 )  # fmt: skip
 def follow_run(
     context: Now, identity: Reader, task_id: TaskId, follows: sse.Follows, host: Host = None

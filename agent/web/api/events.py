@@ -22,7 +22,7 @@ _LARGEST: Final = (1 << 63) - 1
 
 @routes.get(
     "/events", summary="Follow what changes", response_class=Response,
-    responses={200: schemas.answer_of(sse.MEDIA_TYPE, "`changed` (revision, also the id) when a task did.")},
+    responses={200: schemas.events("`changed` (revision, also the id) when a task did.")},
 )  # fmt: skip
 def follow_events(
     context: Now,

@@ -70,7 +70,7 @@ def get_log(
 
 @routes.get(
     "/tasks/{task_id}/log/stream", summary="Follow a task's output", response_class=Response,
-    responses={200: schemas.answer_of(sse.MEDIA_TYPE, "`output` (its id: next_offset), at the end `over`.")},
+    responses={200: schemas.events("`output` (its id: next_offset), at the end `over`.")},
 )  # fmt: skip
 def follow_log(
     context: Now,

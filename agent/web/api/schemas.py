@@ -114,3 +114,10 @@ def _json() -> dict[str, Any]:
 def answer_of(media_type: str, about: str, **schema: Any) -> dict[str, Any]:
     """Return the description of an answer that is no document of ours."""
     return {"description": about, "content": {media_type: {"schema": schema or {"type": "string"}}}}
+
+
+def events(about: str) -> dict[str, Any]:
+    """Return the description of a stream of server-sent events: the schema is that of each event."""
+    texts = {name: {"type": "string"} for name in ("id", "event", "data")}
+    shape = {"type": "object", "properties": texts, "required": ["event", "data"]}
+    return answer_of("text/event-stream", about, **shape)
