@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from faults.conftest import Play
 
 pytestmark = pytest.mark.skipif(fleet.missing() is not None, reason=str(fleet.missing()))
-NUMBERS = {"collector": 4, "rsync": 2, "host-rsync": 2}
+NUMBERS = {"collector": 2, "rsync": 1, "host-rsync": 1}
 
 
 @pytest.mark.timeout(400)
