@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agent.collab import runs
 from agent.inspect.documents import document
+from agent.service.errors import ServiceError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +31,9 @@ def document_of(workspace: Workspace, task_id: str) -> dict[str, Any]:
 
     Fields: task_id, folder, question, report, commands, progress (each as the file has it, null while
     there is none), steps (by name).
+
+    Raises:
+        ServiceError: a file is no JSON.
     """
     folder = runs.folder_of(workspace, task_id)
     return document(
@@ -40,16 +44,20 @@ def document_of(workspace: Workspace, task_id: str) -> dict[str, Any]:
         report=_json(folder, "report.json"),
         commands=_json(folder, "commands.json"),
         progress=_json(folder, "progress.json"),
-        steps=[json.loads(path.read_text()) for path in _steps(folder)],
+        steps=[step for name in _step_names(folder) if (step := _json(folder, name)) is not None],
     )
 
 
 def _json(folder: Path | None, name: str) -> Any:
     try:
         return json.loads((folder / name).read_text()) if folder else None
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except ValueError as error:
+        raise ServiceError("conflict", f"{folder}/{name} is damaged ({error}): somebody changed it") from None
 
 
-def _steps(folder: Path | None) -> list[Path]:
-    return sorted((folder / runs.STEPS).glob("[!.]*.json")) if folder else []
+def _step_names(folder: Path | None) -> list[str]:
+    """Return the files of the steps; one may be put aside before it is read."""
+    paths = (folder / runs.STEPS).glob("[!.]*.json") if folder else ()
+    return sorted(f"{runs.STEPS}/{path.name}" for path in paths)

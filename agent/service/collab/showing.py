@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.collab import runs as kept
@@ -14,8 +16,6 @@ from agent.service.errors import ServiceError
 from agent.service.index import Query
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from agent.service.index import Index
     from agent.service.places import Desk
 
@@ -59,6 +59,10 @@ def run(desk: Desk, task_id: str, host: str | None = None) -> dict[str, Any]:
         raise ServiceError("invalid", f"{task_id} is no collaborative run, but a task of {found.view.tool}")
     workspace = found.place.workspace
     document = document_of(workspace, task_id)
+    if document["folder"] and not Path(document["folder"]).is_dir():
+        # it went to its result while it was read: half of it would be missing
+        found = desk.find(task_id, host)
+        document = document_of(workspace, task_id)
     steps = scoring.steps_of(document)
     commands: list[dict[str, Any]] = []
     trouble = None
@@ -87,23 +91,35 @@ def stamp(desk: Desk, task_id: str, host: str | None = None) -> tuple[object, ..
     Raises:
         ServiceError: nobody knows the id.
     """
-    found = desk.find(task_id, host)
-    parts: list[object] = [str(found.view.state), found.view.place, found.view.reason]
-    collab = found.view.path / kept.FOLDER
-    for name in (".", "steps", "commands", "progress.json", "report.json", "../approve"):
-        try:
-            status = (collab / name).stat()
-        except OSError:
-            parts.append(None)
-        else:
-            parts.append((status.st_mtime_ns, status.st_ino, status.st_size))
-    return tuple(parts)
+    view = desk.find(task_id, host).view
+    return (str(view.state), view.place, view.reason, *_stamp_of(view.path / kept.FOLDER))
+
+
+def _stamp_of(collab: Path) -> tuple[tuple[int, int, int] | None, ...]:
+    return tuple(
+        _looked_at(collab / name)
+        for name in (".", "steps", "commands", "progress.json", "report.json", "../approve")
+    )
+
+
+def _looked_at(path: Path) -> tuple[int, int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_ino, status.st_size
+
+
+@lru_cache(maxsize=512)
+def _read(collab: Path, _stamp: object) -> kept.Run:
+    """Read a run, and again only when its files changed."""
+    return kept.read(collab)
 
 
 def _summary(desk: Desk, row: dict[str, Any]) -> dict[str, Any]:
     workspace = desk.place(row["host"]).workspace
     folder = kept.folder_of(workspace, row["task_id"]) if row["task_id"] else None
-    found = kept.read(folder) if folder else None
+    found = _read(folder, _stamp_of(folder)) if folder else None
     consensus = found.scores.consensus if found else None
     confidence = found.scores.confidence if found else None
     question = found.question.model_dump(mode="json") if found and found.question else None

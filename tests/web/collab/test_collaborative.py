@@ -294,6 +294,21 @@ def test_on_a_phone(pages: Any, brain: Any, runs: Any, serious: Any, width: int)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+def test_asking_again_and_then_it_is_gone(pages: Any, host: Any, brain: Any, runs: Any) -> None:
+    """The page follows a second round of the run; when its result is pruned, it says so and stands still."""
+    runs.ask(QUESTION)
+    page = pages.open("/collab/q")
+    state(page, "succeeded")
+    brain.says["analyst"] = lambda call: {**brain._analyst(call), "text": "This time I am sure."}
+    page.get_by_role("button", name="Ask again").click()
+    expect(page.locator("[data-step='2-analyst']")).to_contain_text("This time I am sure.")
+    state(page, "succeeded")
+    assert (runs.folder() / "before" / "001" / "steps" / "2-analyst.json").exists()
+    (host.ws.results / "q").rename(host.folder / "pruned")
+    expect(page.get_by_role("region", name="Commands")).to_contain_text("no task q in")
+    expect(page.locator("[data-step='2-analyst']")).to_contain_text("This time I am sure.")
+
+
 def test_an_id_that_nobody_knows(pages: Any) -> None:
     """It says so, and leads back."""
     page = pages.open("/collab/no-such-run")

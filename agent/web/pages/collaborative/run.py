@@ -47,7 +47,7 @@ def register(context: Context) -> None:
             shown = RunPage(context, page, task_id, first["host"])
             shown.draw(first)
             page.on_change(shown.look)
-            ui.timer(LOOK_S, shown.look)
+            shown.timer = ui.timer(LOOK_S, shown.look)
 
 
 @dataclass(slots=True)
@@ -78,6 +78,7 @@ class RunPage:
         self.page = page
         self.task_id = task_id
         self.host = host
+        self.timer: ui.timer
         self._seen: object = None
         self._looking = False
         self._commands = Commands(context, page.identity, task_id, host, self.look_again)
@@ -123,6 +124,10 @@ class RunPage:
             if seen != self._seen:
                 await self._read()
                 self._seen = seen
+        except ServiceError as error:
+            # pruned or damaged: it is said once, and looked at again when something else changes
+            self._sights.trouble.show({"trouble": error.message, "rated": 0, "done": True})
+            self.timer.deactivate()
         finally:
             self._looking = False
 
