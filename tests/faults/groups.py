@@ -53,7 +53,7 @@ GROUPS = {
     "soak": Group("9 Soak", crowd.soak_cases, crowd.play),
     "fleet": Group("10 Fleet", fleet.cases, fleet.play, 5.0, lambda: [fleet.TRACE], fleet.missing),
     "pipeline": Group("11 Pipeline", pipeline.cases, pipeline.play, 6.0, lambda: [pipeline.TRACE]),
-    "slurm": Group("12 Slurm", slurm.cases, slurm.play, 10.0, lambda: [slurm.TRACE], slurm.missing),
+    "slurm": Group("12 Slurm", slurm.cases, slurm.play, 5.0, lambda: [slurm.TRACE], slurm.missing),
 }
 
 
