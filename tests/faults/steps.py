@@ -38,8 +38,8 @@ MOST = int(os.environ.get("AISPOOL_FAULTS_MOST", "1"))
 """How often each distinct point is tried with each fault."""
 ON_DISK = frozenset({"ENOSPC", "EDQUOT", "EIO", "EINTR", "fsync-EIO", "short-write", "stop"})
 ONCE_ONLY = frozenset({"EINTR", "EAGAIN-fork", "EDQUOT"})
-"""Python repeats an interrupted call for ever, so from-then-on is no fault that can happen; a quota that stays
-used up is met as a full disk is."""
+"""Python repeats an interrupted call for ever, so from-then-on is no fault that can happen; a quota that
+stays used up is met as a full disk is."""
 
 
 def matches(row: list[str], fault: str) -> bool:
