@@ -131,7 +131,7 @@ def _a_fortnight(results: Path, workspace: Any) -> None:
     chance, now = random.Random(7), utc_now()  # noqa: S311 - a picture, no secret
     for number in range(42):
         folder = results / f"run-{number:02d}"
-        shutil.copytree(results / "first", folder)
+        shutil.copytree(results / "first", folder, ignore=shutil.ignore_patterns("status.json", ".*"))
         at = now - timedelta(days=number // 3, hours=number % 3 + 1)
         _change(folder / "collab" / "question.json", asked_at=iso(at), task_id=folder.name)
         usage = {"input_tokens": chance.randint(9_000, 30_000), "output_tokens": chance.randint(900, 4_000),
