@@ -16,6 +16,7 @@ from agent.service import collab
 from agent.web.pages.collaborative.words import DECISIONS, chip, marked, task_link
 from agent.web.pages.frame import text
 from agent.web.pages.parts.acting import attempt
+from agent.web.pages.parts.sections import steady
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -103,7 +104,7 @@ class Commands:
                 say = ui.button(
                     f"Approve these {size:,} bytes" if approved else "Refuse it",
                     color=None,
-                    on_click=lambda: self._say(dialog, row, approved=approved),
+                    on_click=steady(lambda: self._say(dialog, row, approved=approved)),
                 )
                 say.classes("main" if approved else "line danger").props("autofocus")
         dialog.on("hide", dialog.delete)

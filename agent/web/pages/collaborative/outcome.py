@@ -14,6 +14,7 @@ from agent.web.pages.collaborative.words import chip, marked
 from agent.web.pages.frame import text
 from agent.web.pages.parts.acting import attempt
 from agent.web.pages.parts.prose import prose
+from agent.web.pages.parts.sections import steady
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -99,7 +100,7 @@ class Ending:
         async def say() -> None:
             await self._say(outcome, str(why.value or ""))
 
-        ui.button(name, color=None, on_click=say).classes("line")
+        ui.button(name, color=None, on_click=steady(say)).classes("line")
 
     async def _say(self, outcome: Outcome, why: str) -> None:
         said = await attempt(

@@ -17,7 +17,7 @@ from agent.web.pages.collaborative.commands import Commands
 from agent.web.pages.frame import text
 from agent.web.pages.parts.acting import act
 from agent.web.pages.parts.moment import moment
-from agent.web.pages.parts.sections import Section, Sections
+from agent.web.pages.parts.sections import Section, Sections, steady
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -200,14 +200,16 @@ class RunPage:
         if self.page.identity.may("operate"):
             name, word = ("retry", "Ask again") if over else ("cancel", "Cancel")
             ui.button(
-                word, color=None, on_click=lambda: act(self.context, self.page.identity, name, [key])
+                word, color=None, on_click=steady(lambda: act(self.context, self.page.identity, name, [key]))
             ).classes("line")
         if found["report"]:
-            ui.button("Markdown", icon="download", color=None, on_click=self._ending.export_markdown).classes(
+            ui.button(
+                "Markdown", icon="download", color=None, on_click=steady(self._ending.export_markdown)
+            ).classes("line")
+        if found["folder"]:
+            ui.button("JSON", icon="download", color=None, on_click=steady(self._ending.export_json)).classes(
                 "line"
             )
-        if found["folder"]:
-            ui.button("JSON", icon="download", color=None, on_click=self._ending.export_json).classes("line")
 
 
 def _panel(title: str) -> ui.element:

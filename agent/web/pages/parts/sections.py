@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Any
 from nicegui import ui
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
+
+
+def steady(work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+    """Return a handler that ends well even when the part with its button is drawn anew meanwhile."""
+
+    async def handler() -> None:
+        with ui.context.client:
+            await work()
+
+    return handler
 
 
 class Section:
