@@ -24,7 +24,7 @@ _EXACT: Final = (
     *("-r", "--delete", "--ignore-missing-args", "--no-implied-dirs", "--files-from=-", "--from0"),
     *(
         "--filter",
-        "- /results/*/.*",
+        "H /results/*/.*",  # not asked for, and not kept here: a killed rsync leaves such names
         "--filter",
         "- /results/*/retry",
         "--filter",

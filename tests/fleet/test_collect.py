@@ -36,6 +36,21 @@ def test_a_result_is_here_as_it_is_there(network: Network, tree: Callable[[Path]
     assert list(network.acknowledged("a")) == ["t1"]
 
 
+def test_what_a_killed_transfer_left_is_no_part_of_a_result(
+    network: Network, tree: Callable[[Path], dict[str, bytes]]
+) -> None:
+    """A killed rsync leaves its temporary files: they are not published with the rest."""
+    remote = network.host("a")
+    remote.run("t1")
+    there = remote.finish("t1", b"the answer\n")
+    left = network.mirror("a").incoming / "results" / "t1"
+    (left / "attempts" / "001").mkdir(parents=True)
+    for name in (".result.json.Xy12ab", "attempts/001/.stdout.Xy12ab"):
+        (left / name).write_bytes(b"the ans")
+    assert network.round()
+    assert tree(network.mirror("a").workspace.results / "t1") == tree(there)
+
+
 def test_what_waits_runs_and_was_refused(network: Network) -> None:
     """Everything that a person would look for on the host."""
     remote = network.host("a")
