@@ -301,6 +301,7 @@ def test_asking_again_and_then_it_is_gone(pages: Any, host: Any, brain: Any, run
     state(page, "succeeded")
     brain.says["analyst"] = lambda call: {**brain._analyst(call), "text": "This time I am sure."}
     page.get_by_role("button", name="Ask again").click()
+    expect(page.get_by_text("q: ").first).to_be_visible()
     expect(page.locator("[data-step='2-analyst']")).to_contain_text("This time I am sure.")
     state(page, "succeeded")
     assert (runs.folder() / "before" / "001" / "steps" / "2-analyst.json").exists()

@@ -47,7 +47,7 @@ def register(context: Context) -> None:
             shown = RunPage(context, page, task_id, first["host"])
             shown.draw(first)
             page.on_change(shown.look)
-            shown.timer = ui.timer(LOOK_S, shown.look)
+            ui.timer(LOOK_S, shown.look)
 
 
 @dataclass(slots=True)
@@ -78,7 +78,6 @@ class RunPage:
         self.page = page
         self.task_id = task_id
         self.host = host
-        self.timer: ui.timer
         self._seen: object = None
         self._looking = False
         self._commands = Commands(context, page.identity, task_id, host, self.look_again)
@@ -125,9 +124,9 @@ class RunPage:
                 await self._read()
                 self._seen = seen
         except ServiceError as error:
-            # pruned or damaged: it is said once, and looked at again when something else changes
+            # pruned or damaged; or just on its way from one place to another, and there at the next look
             self._sights.trouble.show({"trouble": error.message, "rated": 0, "done": True})
-            self.timer.deactivate()
+            self._seen = None
         finally:
             self._looking = False
 
