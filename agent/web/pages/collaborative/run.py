@@ -144,11 +144,11 @@ class RunPage:
 
     def _show(self, found: Mapping[str, Any], report: str | None) -> None:
         sights = self._sights
-        names = ("task_id", "state", "reason", "question", "asked", "folder")
+        # whether, not where: a button that is drawn anew while it is clicked hears nothing
+        names = ("task_id", "state", "reason", "question", "asked")
         waits = sum(row["waits"] for row in found["rated"])
-        sights.head.show(
-            {**{name: found[name] for name in names}, "report": report is not None, "waits": waits}
-        )
+        there = {"folder": found["folder"] is not None, "report": report is not None, "waits": waits}
+        sights.head.show({**{name: found[name] for name in names}, **there})
         sights.phases.show({"progress": found["progress"], "state": found["state"], "cards": found["cards"]})
         sights.cards.show({card["role"]: card for card in found["cards"]})
         sights.scores.show(found["scores"])
