@@ -71,7 +71,7 @@ def kill_cases(traces: dict[str, list[list[str]]], seed: int) -> list[dict[str, 
     draw = random.Random(seed)
     cases = []
     often = Often(MOST)
-    for name, trace in traces.items():
+    for name, trace in _own(traces):
         for fault in KILLS:
             for role, calls in counts(trace, fault).items():
                 for number in often.thinned(role, fault, calls):
@@ -91,6 +91,11 @@ def kill_cases(traces: dict[str, list[list[str]]], seed: int) -> list[dict[str, 
     return cases
 
 
+def _own(traces: dict[str, list[list[str]]]) -> list[tuple[str, list[list[str]]]]:
+    """Return the traces of our scenarios; other groups make some of their own."""
+    return [(name, trace) for name, trace in traces.items() if name in SCENARIOS]
+
+
 def _waits(scenario: str, number: int) -> bool:
     """Tell whether the agent's 15 s for a wrapper that does not come are waited for: now and then."""
     return scenario == "idempotent" and number % WAITED_EVERY == 0
@@ -106,7 +111,7 @@ def error_cases(traces: dict[str, list[list[str]]], _seed: int) -> list[dict[str
     """Every error at every call that can give it: once, and from then on."""
     cases = []
     once, from_then = Often(MOST), Often(1)
-    for name, trace in traces.items():
+    for name, trace in _own(traces):
         for fault in KINDS:
             if fault in KILLS or fault == "stop":
                 continue
