@@ -253,10 +253,9 @@ class Collector:
             clock.running = False
             return
         self._note(one, clock, done, failure)
-        self._ticked.set()
 
     def _note(self, one: Peer, clock: Clock, done: Round | None, failure: str | None) -> None:
-        """Write what became of a round, and when the next one is."""
+        """Write what became of a round, and when the next is; wake who decides when something changed."""
         now_s = time.monotonic()
         if failure is None:
             gave = done is not None and done.gave
@@ -272,6 +271,9 @@ class Collector:
             write_state(one.mirror, after)
         except OSError:
             log.error("the state of a host could not be written", host=one.host.name)
+        moved = done is not None and (done.gave or done.published > 0)
+        if moved or _stands(before) != _stands(after):
+            self._ticked.set()
 
     def _state(self, one: Peer) -> HostState:
         fresh = HostState(host=one.host.name, address=one.host.target)
@@ -312,6 +314,10 @@ def _state_after(
             "unaccounted": done.unaccounted,
         }
     return before.model_copy(update=changes)
+
+
+def _stands(state: HostState) -> tuple[object, ...]:
+    return state.reachable, state.problem, state.waiting, state.running, state.unaccounted
 
 
 def _tell(before: HostState, after: HostState) -> None:
