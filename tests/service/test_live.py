@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import threading
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from agent.service import live as live_module
 from agent.service.index import Index, Query
 from agent.service.live import Live
 from spool.records import State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from service_tasks import Maker
 
@@ -111,3 +113,72 @@ def test_a_workspace_that_goes_away_is_waited_for(index: Index, live: Live, make
     away.rename(root)
     make.waiting("t")
     until(live, lambda: index.query(Query()).total == 1)
+
+
+class Counted(Index):
+    """An index that knows how often it was looked at, and tells who waits for that."""
+
+    looks = 0
+    looked = threading.Condition()
+
+    def refresh(self, *, thorough: bool = False, hints: Collection[str] = ()) -> bool:
+        changed = super().refresh(thorough=thorough, hints=hints)
+        with self.looked:
+            self.looks += 1
+            self.looked.notify_all()
+        return changed
+
+    def is_looked_at(self, more: int) -> bool:
+        with self.looked:
+            wanted = self.looks + more
+            return self.looked.wait_for(lambda: self.looks >= wanted, PATIENCE_S)
+
+
+@pytest.fixture
+def unwatched(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Counted, Live]]:
+    """One that nobody waits for, and that would not look again before tomorrow."""
+    monkeypatch.setattr(live_module, "LINGER_S", 0.0)
+    index = Counted(desk)
+    live = Live(index, poll_s=0.01, unwatched_s=86_400)
+    live.start()
+    while not live._rests:
+        time.sleep(0.01)
+    yield index, live
+    live.stop()
+    index.close()
+
+
+def deep_change(make: Maker) -> None:
+    """Change what no event tells: the state of a task whose folder was there before."""
+    make.status("t", State.WAITING_INPUT)
+
+
+def test_it_looks_often_only_while_somebody_waits(unwatched: tuple[Counted, Live], make: Maker) -> None:
+    """Who waits starts it, and hears of what no event tells."""
+    index, live = unwatched
+    make.session("t")
+    until(live, lambda: [row["state"] for row in index.query(Query()).rows] == ["running"])
+    waiting = threading.Thread(target=live.wait, args=(live.revision, PATIENCE_S))
+    waiting.start()
+    assert index.is_looked_at(5)
+    deep_change(make)
+    waiting.join()
+    assert [row["state"] for row in index.query(Query()).rows] == ["waiting_input"]
+    while not live._rests:
+        time.sleep(0.01)
+
+
+def test_who_reads_while_nobody_waits_is_shown_what_is_there(
+    unwatched: tuple[Counted, Live], make: Maker
+) -> None:
+    """One look, and it rests again."""
+    index, live = unwatched
+    make.session("t")
+    until(live, lambda: index.query(Query()).total == 1)
+    while not live._rests:
+        time.sleep(0.01)
+    deep_change(make)
+    while time.monotonic() - live._looked_at_s <= live._poll_s:
+        time.sleep(0.01)  # a look that was just now is fresh enough
+    asyncio.run(live.fresh(PATIENCE_S))
+    assert [row["state"] for row in index.query(Query()).rows] == ["waiting_input"]

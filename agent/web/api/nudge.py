@@ -1,4 +1,4 @@
-"""After a request that changes something the lists are looked at at once, so that who asks next sees it."""
+"""The lists are looked at before a request that reads, and after one that changes something."""
 
 from __future__ import annotations
 
@@ -13,16 +13,19 @@ _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Nudge:
-    """Has the index looked at when a request was not only to read."""
+    """Has the index looked at: before a request that reads when nobody looked for long, after any other."""
 
     def __init__(self, app: ASGIApp, live: Live) -> None:
         self.app = app
         self.live = live
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, then look."""
+        """Answer, after or before a look."""
+        reads = scope["type"] != "http" or scope["method"] in _READS
+        if reads:
+            await self.live.fresh()
         try:
             await self.app(scope, receive, send)
         finally:
-            if scope["type"] == "http" and scope["method"] not in _READS:
+            if not reads:
                 self.live.look()
