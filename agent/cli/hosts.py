@@ -101,7 +101,7 @@ def host_option(function: Function) -> Function:
         metavar="HOST",
         expose_value=False,
         callback=_use_host,
-        shell_complete=_complete,
+        shell_complete=complete_host,
         help="On this host of the fleet; `any`: what has no host yet.",
     )(function)
 
@@ -143,7 +143,8 @@ def _own(ctx: click.Context) -> Place:
     return place
 
 
-def _complete(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def complete_host(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return the hosts of the fleet whose names begin so, for a shell."""
     from agent.cli.ids import place_of  # noqa: PLC0415
     from spool.workspace import WorkspaceError  # noqa: PLC0415
 

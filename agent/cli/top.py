@@ -5,11 +5,17 @@ from __future__ import annotations
 import click
 
 from agent.cli.command import command
+from agent.cli.hosts import complete_host
 from agent.cli.place import InputError, Place, pass_place
 
 
 @command("top")
-@click.option("--host", metavar="HOST", help="Only this host of the fleet; `here`: only this workspace.")
+@click.option(
+    "--host",
+    metavar="HOST",
+    shell_complete=complete_host,
+    help="Only this host of the fleet; `here`: only this workspace.",
+)
 @pass_place
 def top_command(place: Place, *, host: str | None) -> None:
     """Show all tasks of all hosts, live: logs, attach, cancel, hold, retry, answer. `?` shows the keys.

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from agent.fleet.layout import Fleet
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -63,6 +65,14 @@ def test_commands_and_ids_complete_in_bash(
     assert completed(command, "aispool retry", workspace) == ["done"]
     assert completed(command, "aispool cancel", workspace) == ["waits", "runs"]
     assert completed(command, "aispool cancel waits", workspace) == ["runs"]
+
+
+@pytest.mark.parametrize("name", ["ls", "submit", "top"])
+def test_hosts_of_the_fleet_complete(name: str, command: Path, workspace: Workspace) -> None:
+    """Wherever --host names one."""
+    (workspace.configs / "hosts.toml").write_text('[[hosts]]\nname = "gpu-box"\naddress = "gpu-box"\n')
+    Fleet(workspace).mirror("gpu-box").make()
+    assert "gpu-box" in completed(command, f"aispool {name} --host", workspace)
 
 
 def test_without_a_workspace_nothing_is_offered(command: Path, workspace: Workspace) -> None:
