@@ -252,5 +252,5 @@ def take(page: Page, name: str, folder: Path) -> None:
     kept = SCREENSHOTS if os.environ.get("AISPOOL_SCREENSHOTS") == "1" else folder
     kept.mkdir(exist_ok=True)
     path = kept / f"{name}.png"
-    page.screenshot(path=path)
+    page.screenshot(path=path, animations="disabled")  # a dialog that opens is shown open
     assert path.stat().st_size < MOST_PICTURE_BYTES
