@@ -17,6 +17,7 @@ from agent.client.models import LogPart
 from agent.service import logs
 from agent.web.api import schemas, sse
 from agent.web.api.parameters import Host, Now, Reader, TaskId, digits
+from agent.web.context import Identity
 
 routes = APIRouter(tags=["Logs"])
 
@@ -74,7 +75,7 @@ def get_log(
 )  # fmt: skip
 def follow_log(
     context: Now,
-    _identity: Reader,
+    identity: Reader,
     task_id: TaskId,
     follows: sse.Follows,
     host: Host = None,
@@ -87,11 +88,13 @@ def follow_log(
     """
     source = logs.log(context.desk, task_id, host)
     begin = offset if last_event_id is None else last_event_id
-    return sse.stream(_follow(source, begin, follows=follows))
+    return sse.stream(_follow(source, identity, begin, follows=follows))
 
 
-async def _follow(source: logs.LogSource, offset: int, *, follows: bool) -> AsyncIterator[str]:
-    while True:
+async def _follow(
+    source: logs.LogSource, identity: Identity, offset: int, *, follows: bool
+) -> AsyncIterator[str]:
+    while await run_in_threadpool(identity.may, "read"):
         part = await run_in_threadpool(read, source, offset)
         if part.text:
             yield sse.event("output", part.model_dump(), part.next_offset)

@@ -8,7 +8,6 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 
 from agent.client.models import Result, TaskPage
-from agent.service import listing
 from agent.service.errors import ServiceError
 from agent.web.api.parameters import Host, Now, Reader, TaskId
 from agent.web.api.tasks import Wait, Wanted, page_of, wanted, when_over
@@ -35,13 +34,11 @@ def list_results(
 
 
 @routes.get("/results/{task_id}", summary="Get the result of a task")
-def get_result(
+async def get_result(
     context: Now, _identity: Reader, task_id: TaskId, host: Host = None, wait_s: Wait = 0
 ) -> Result:
     """Get result.json of a task that is over; 409 while it is not. With `wait_s`, wait for its end."""
-    document = (
-        when_over(context, task_id, host, wait_s) if wait_s else listing.task(context.desk, task_id, host)
-    )
+    document = await when_over(context, task_id, host, wait_s)
     if document["result"] is None:
         raise ServiceError("conflict", f"{task_id} is not over: {document['state']}: {document['standing']}")
     return Result.model_validate(document["result"])

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from annotated_types import Ge, Le
 from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from pydantic import BeforeValidator
 
 from agent.client.models import Counts, SortBy, TaskDetail, TaskPage
@@ -100,11 +101,11 @@ def count_tasks(context: Now, _identity: Reader, host: Host = None) -> Counts:
 
 
 @routes.get("/tasks/{task_id}", summary="Show one task")
-def get_task(
+async def get_task(
     context: Now, _identity: Reader, task_id: TaskId, host: Host = None, wait_s: Wait = 0
 ) -> TaskDetail:
     """Show all that is known of one task. With `wait_s`, answer as soon as it is over."""
-    return TaskDetail.model_validate(when_over(context, task_id, host, wait_s))
+    return TaskDetail.model_validate(await when_over(context, task_id, host, wait_s))
 
 
 def page_of(context: Context, query: lists.Query, request: Request, response: Response) -> TaskPage:
@@ -129,13 +130,16 @@ def next_link(request: Request, cursor: str) -> str:
     return f'<{request.url.path}?{urlencode([*others, ("cursor", cursor)])}>; rel="next"'
 
 
-def when_over(context: Context, task_id: str, host: str | None, wait_s: int) -> dict[str, Any]:
-    """Return a task's document, as soon as it is over or the time is up."""
+async def when_over(context: Context, task_id: str, host: str | None, wait_s: int) -> dict[str, Any]:
+    """Return a task's document, as soon as it is over or the time is up.
+
+    Who waits holds no thread meanwhile: there are few, and all routes work in them.
+    """
     until = time.monotonic() + wait_s
+    is_last = wait_s == 0
     while True:
         revision = context.live.revision
-        document = listing.task(context.desk, task_id, host)
-        left = until - time.monotonic()
-        if document["state"] in OVER or left <= 0:
+        document = await run_in_threadpool(listing.task, context.desk, task_id, host)
+        if is_last or document["state"] in OVER:
             return document
-        context.live.wait(revision, left)
+        is_last = await context.live.changed(revision, until - time.monotonic()) == revision

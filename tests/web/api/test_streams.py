@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
+
+import httpx
 
 from agent.client.transport import Events
 from agent.web.api.logs import _unfinished
@@ -13,11 +16,11 @@ from spool.records import Output, Result, State, Status, utc_now
 from spool.task import AcceptedTask
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-    import httpx
-
     from agent.client.transport import Event
+    from agent.web.context import Context
     from spool.workspace import Workspace
 
 ID = "talk"
@@ -169,3 +172,42 @@ def test_a_change_on_disk_is_told(api: httpx.Client, workspace: Workspace) -> No
     (workspace.tasks / "by-hand.json").write_text('{"tool": "shell", "command": "date"}')
     assert heard.wait(20)
     follower.join()
+
+
+def test_a_stream_ends_with_its_token(
+    context: Context, client_of: Callable[..., httpx.Client], workspace: Workspace
+) -> None:
+    """A token that is revoked sees nothing more, also where it was let in before."""
+    record(workspace)
+    secret, token = context.access.tokens.create("guest", ("read",), by="ada")
+    log = workspace.root / LOG
+    log.write_bytes(b"before\n")
+    heard: list[str] = []
+    with client_of(secret).stream("GET", f"/api/v1/tasks/{ID}/log/stream", headers=FOLLOW) as response:
+        for line in response.iter_lines():
+            heard.append(line)
+            if "before" in line:
+                context.access.tokens.revoke(token.token_id)
+                log.write_bytes(b"before\nsecret\n")
+    assert any("before" in line for line in heard)
+    assert not any("secret" in line or "event: over" in line for line in heard)
+
+
+def test_who_waits_is_in_nobody_s_way(
+    context: Context, api: httpx.Client, client_of: Callable[..., httpx.Client], token: Callable[..., str]
+) -> None:
+    """More of them than the server has threads: all else goes on, and they hear of the end."""
+    many = 60
+    task_id = api.post("/api/v1/tasks", json={"tool": "shell", "command": "date"}).json()["task_id"]
+    reader = client_of(token("read"), limits=httpx.Limits(max_connections=many), trust_env=False)
+
+    def wait(_number: int) -> str:
+        answer = reader.get(f"/api/v1/tasks/{task_id}?wait_s=60", timeout=120)
+        return str(answer.json()["state"])
+
+    with ThreadPoolExecutor(many) as pool:
+        waiting = pool.map(wait, range(many))
+        while context.live._waiting < 40:
+            api.get("/api/v1/openapi.json")
+        assert api.post(f"/api/v1/tasks/{task_id}/cancel", timeout=120).status_code == 200
+        assert set(waiting) == {"cancelled"}
