@@ -161,18 +161,24 @@ def test_the_terminal_shows_and_types_only_when_unlocked(site: Site, page: Page)
     assert site.host.result("typing")["state"] == "cancelled"
 
 
-def test_a_reader_cannot_unlock(site: Site, browser: Browser) -> None:
-    site.host.drop("watched", "gate", "watched-on")
-    site.host.wait_for_state("watched", "running")
+@pytest.mark.parametrize("scopes", [("read",), ("read", "operate"), ("read", "submit")], ids="+".join)
+def test_who_may_not_run_commands_cannot_unlock(
+    site: Site, browser: Browser, scopes: tuple[str, ...]
+) -> None:
+    """Who types to tmux has a shell: that takes the scope that starts commands, too."""
+    name = "-".join(("watched", *scopes))
+    site.host.drop(name, "gate", f"{name}-on")
+    site.host.wait_for_state(name, "running")
     context = logged_in(browser, site, storage_state={"cookies": [], "origins": []})
     page = context.new_page()
-    page.goto("/task/watched")
-    page.get_by_label("Token").fill(site.token("read"))
+    page.goto(f"/task/{name}")
+    page.get_by_label("Token").fill(site.token(*scopes))
     page.get_by_role("button", name="Log in").click()
     page.get_by_role("tab", name="Terminal").click()
     expect(page.locator(".xterm-rows")).to_contain_text("task-watc")
+    expect(page.get_by_text("to type takes a token with the scopes operate and submit")).to_be_visible()
     expect(page.get_by_role("button", name="Unlock")).to_have_count(0)
-    site.host.open_gate("watched-on")
+    site.host.open_gate(f"{name}-on")
     context.close()
 
 

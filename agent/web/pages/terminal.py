@@ -1,8 +1,9 @@
 """The terminal of a running task: its session's own attach command, on a terminal here, drawn in the browser.
 
 To look takes `read`: tmux is told that this client only looks (`attach-session -r`), and no key typed
-goes anywhere. To type takes `operate`, is asked for with a button, and stands in the audit log. On another
-host the command runs through ssh, as `aispool attach` runs it.
+goes anywhere. To type takes `operate` and `submit` (tmux starts a shell for who types to it), is asked for
+with a button, and stands in the audit log. On another host the command runs through ssh, as `aispool attach`
+runs it.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from agent.web.pages.parts.pane import Pane
 if TYPE_CHECKING:
     from nicegui.events import XtermDataEventArguments, XtermResizeEventArguments
 
-    from agent.web.context import Context, Identity
+    from agent.web.context import Context, Identity, Scope
 
 COLUMNS: Final = 80
 ROWS: Final = 24
@@ -36,7 +37,9 @@ ROWS: Final = 24
 THEME: Final = {"background": "#10151b", "foreground": "#d8dee6", "cursor": "#82b1ff"}
 DRAWING_S: Final = 0.05
 DRAWING_TRIES: Final = 100
+TO_TYPE: Final[tuple[Scope, ...]] = ("operate", "submit")
 LOOKING: Final = "You look on; keys typed here go nowhere."
+NO_SCOPE: Final = "You look on; to type takes a token with the scopes operate and submit."
 TYPING: Final = "Unlocked: what you type goes to the task, and to tmux (C-b d leaves it)."
 
 
@@ -90,7 +93,7 @@ class Terminal:
 
     async def _open(self, *, unlocked: bool) -> None:
         prepared = await attempt(
-            self._identity, "operate" if unlocked else "read", lambda: self._prepare(unlocked=unlocked)
+            self._identity, TO_TYPE[0] if unlocked else "read", lambda: self._prepare(unlocked=unlocked)
         )
         if prepared is None:
             return
@@ -111,7 +114,7 @@ class Terminal:
         except OSError as error:
             self._stand(f"It cannot be attached: {one_line(error)}")
             return
-        self._stand(TYPING if unlocked else LOOKING)
+        self._stand(TYPING if unlocked else LOOKING if self._may_type() else NO_SCOPE)
         if unlocked:
             self._screen.run_terminal_method("focus")
 
@@ -128,6 +131,8 @@ class Terminal:
 
         Raises:
             ServiceError: there is no session, or no way to its host.
+            ForbiddenError: to type takes more than they may.
+            LoggedOutError: their session has ended.
             OSError: the audit log cannot be written: then nobody types.
         """
         found = self._context.desk.find(self._task_id, self._host)
@@ -137,6 +142,7 @@ class Terminal:
             raise ServiceError("conflict", f"{self._task_id} has no session now: it is {view.state}")
         words = shlex.split(command)
         if unlocked:
+            self._require_to_type()
             audit.append(
                 self._context.desk.workspace,
                 "terminal",
@@ -165,7 +171,7 @@ class Terminal:
         if self._pane is None or not self._is_unlocked:
             return
         try:
-            self._identity.require("operate")
+            self._require_to_type()
         except (LoggedOutError, ForbiddenError) as error:
             self.close()
             self._is_unlocked = False
@@ -177,6 +183,13 @@ class Terminal:
         if self._pane is not None:
             self._pane.resize(int(event.cols), int(event.rows))
 
+    def _may_type(self) -> bool:
+        return all(self._identity.may(scope) for scope in TO_TYPE)
+
+    def _require_to_type(self) -> None:
+        for scope in TO_TYPE:
+            self._identity.require(scope)
+
     def _stand(self, what: str) -> None:
         self._standing.set_text(what)
         self._show_buttons()
@@ -185,7 +198,7 @@ class Terminal:
         attached = self._pane is not None
         self._attach.set_visibility(not attached)
         self._lock.set_visibility(attached and self._is_unlocked)
-        self._unlock.set_visibility(attached and not self._is_unlocked and self._identity.may("operate"))
+        self._unlock.set_visibility(attached and not self._is_unlocked and self._may_type())
         self._box.classes(
             add="unlocked" if self._is_unlocked else "", remove="" if self._is_unlocked else "unlocked"
         )
