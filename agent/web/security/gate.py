@@ -30,6 +30,8 @@ API: Final = "/api/"
 LOGIN: Final = "/login"
 CSRF_HEADER: Final = "x-csrf-token"
 MAX_BODY_BYTES: Final = 64 << 20
+MAX_LOGIN_BYTES: Final = 16 << 10
+"""Of the form that anybody may send."""
 _OPEN: Final = ("/_nicegui/", "/favicon.ico")
 """Scripts, styles and fonts: what every installation has."""
 _ORIGIN: Final = "aispool.origin"
@@ -38,8 +40,8 @@ _ORIGIN: Final = "aispool.origin"
 class TooLargeError(HTTPException):
     """The body is larger than is taken; an HTTP exception, so that no framework takes it for a bug."""
 
-    def __init__(self) -> None:
-        super().__init__(413, f"a body has at most {MAX_BODY_BYTES} bytes: copy large files to the host")
+    def __init__(self, most_bytes: int) -> None:
+        super().__init__(413, f"a body has at most {most_bytes} bytes here: copy large files to the host")
 
 
 class Gate:
@@ -77,7 +79,7 @@ class Gate:
         except UnknownHostError as error:
             return _problem(scope, 421, "Misdirected Request", str(error))
         scope[_ORIGIN] = origin
-        if int(_digits(headers.get("content-length"))) > MAX_BODY_BYTES:
+        if int(_digits(headers.get("content-length"))) > most_bytes(scope):
             return too_large(scope)
         path = str(scope["path"])
         if path == LOGIN:
@@ -130,26 +132,27 @@ def _is_own(scope: Scope, headers: Headers, origin: Origin) -> bool:
     """Tell whether a page of ours sends this, or nothing can come of it.
 
     Browsers send Origin with each request that is no plain GET, and with each socket; Sec-Fetch-Site always.
+    A GET that has one is a script's: NiceGUI's long polling lets scripts of all origins read its answers.
     """
-    is_socket = scope["type"] == "websocket"
-    if not is_socket and scope["method"] in SAFE:
-        return True
     given = headers.get("origin")
     if given is not None:
         return given.lower() == origin.text
-    return not is_socket and headers.get("sec-fetch-site") == "same-origin"
+    if scope["type"] == "websocket":
+        return False
+    return scope["method"] in SAFE or headers.get("sec-fetch-site") == "same-origin"
 
 
 async def _limited(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
     """Pass a request on, as long as its body is not too large."""
     taken, answered = 0, False
+    most = most_bytes(scope)
 
     async def counted() -> Message:
         nonlocal taken
         message = await receive()
         taken += len(message.get("body", b""))
-        if taken > MAX_BODY_BYTES:
-            raise TooLargeError
+        if taken > most:
+            raise TooLargeError(most)
         return message
 
     async def noted(message: Message) -> None:
@@ -184,9 +187,14 @@ def _problem(scope: Scope, status: int, title: str, detail: str, **headers: str)
     )  # fmt: skip
 
 
+def most_bytes(scope: Scope) -> int:
+    """Return how large a body may be."""
+    return MAX_LOGIN_BYTES if scope["path"] == LOGIN else MAX_BODY_BYTES
+
+
 def too_large(scope: Scope) -> Response:
     """Return the answer to a body that is too large."""
-    return _problem(scope, 413, "Content Too Large", TooLargeError().detail)
+    return _problem(scope, 413, "Content Too Large", TooLargeError(most_bytes(scope)).detail)
 
 
 def slow_down(scope: Scope, wait_s: float) -> Response:

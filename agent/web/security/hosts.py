@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from starlette.datastructures import Headers
 
     from agent.web.context import Settings
 
@@ -55,12 +55,12 @@ def is_loopback(host: str) -> bool:
         return host in LOOPBACK_NAMES
 
 
-def origin_of(settings: Settings, headers: Mapping[str, str], peer: str) -> Origin:
+def origin_of(settings: Settings, headers: Headers, peer: str) -> Origin:
     """Return where a request comes from.
 
     Args:
         settings: of the server.
-        headers: with names in lower case.
+        headers: of the request.
         peer: the address of the connection's other end.
 
     Raises:
@@ -71,10 +71,9 @@ def origin_of(settings: Settings, headers: Mapping[str, str], peer: str) -> Orig
     if settings.proxy is not None:
         if peer not in settings.proxy_addresses:
             raise UnknownHostError(f"this server is reached through {settings.proxy} only")
-        host = headers.get("x-forwarded-host", host)
-        # the last entry is the proxy's own: those before it are what the client claimed
-        peer = headers.get("x-forwarded-for", peer).rpartition(",")[2].strip() or peer
-        scheme = headers.get("x-forwarded-proto", "https")
+        host = _forwarded(headers, "host") or host
+        peer = _forwarded(headers, "for") or peer
+        scheme = _forwarded(headers, "proto") or "https"
         if scheme != "https":
             raise UnknownHostError(f"{settings.proxy} was reached without TLS: let it redirect to https")
     if not _is_ours(settings, name_of(host)):
@@ -83,6 +82,11 @@ def origin_of(settings: Settings, headers: Mapping[str, str], peer: str) -> Orig
             "start it with `--name NAME` if it is yours"
         )
     return Origin(peer, scheme, host)
+
+
+def _forwarded(headers: Headers, what: str) -> str:
+    """Return the last entry: the proxy's own, in the client's line or in one behind it (RFC 9110, 5.3)."""
+    return ",".join(headers.getlist(f"x-forwarded-{what}")).rpartition(",")[2].strip()
 
 
 def name_of(host: str) -> str:

@@ -7,15 +7,17 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from starlette.datastructures import Headers
 
 from agent.audit import entries
 from agent.web.app import build
 from agent.web.context import Context, Settings
 from agent.web.security import gate
 from agent.web.security.attempts import FAILURES
+from agent.web.security.hosts import UnknownHostError, origin_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import httpx
 
@@ -183,10 +185,58 @@ def test_a_body_without_a_length_is_counted(api: httpx.Client, monkeypatch: pyte
     monkeypatch.setattr(gate, "MAX_BODY_BYTES", 1000)
     json, form = "application/json", "multipart/form-data; boundary=x"
     for path, kind in (("tasks", json), ("tasks", form), ("pause", json)):
-        chunks = (b" " * 100 for _ in range(100))
-        answer = api.post(f"/api/v1/{path}", content=chunks, headers={"Content-Type": kind})
+        answer = api.post(f"/api/v1/{path}", content=a_form(100), headers={"Content-Type": kind})
         assert answer.status_code == 413, path
         assert answer.headers["content-type"] == "application/problem+json"
+
+
+def a_form(pieces: int) -> Iterator[bytes]:
+    """Yield a form that goes on and on; a parser has nothing against any piece of it."""
+    yield b'--x\r\nContent-Disposition: form-data; name="task"; filename="a"\r\n\r\n'
+    for _ in range(pieces):
+        yield b" " * 100
+
+
+def test_what_anybody_may_send_is_small(client_of: Callable[..., httpx.Client], served: str) -> None:
+    """The login form is open to all: it must not fill the server's disk or memory."""
+    client = client_of()
+    client.headers["Origin"] = served
+    assert client.post("/login", data={"token": "x" * gate.MAX_LOGIN_BYTES}).status_code == 413
+    form = {"Content-Type": "multipart/form-data; boundary=x"}
+    assert client.post("/login", content=a_form(1000), headers=form).status_code == 413
+
+
+def test_another_origin_s_script_reads_nothing_with_our_cookie(browser: httpx.Client, served: str) -> None:
+    """Another port of the same address is the same site, and gets the cookie sent."""
+    for path in ("/api/v1/me", "/_nicegui_ws/socket.io/?EIO=4&transport=polling"):
+        answer = browser.get(path, headers={"Origin": "http://127.0.0.1:9999"})
+        assert answer.status_code == 403
+        assert "access-control-allow-origin" not in answer.headers
+    assert browser.get("/api/v1/me", headers={"Origin": served}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [("x-forwarded-for", "192.0.2.1, 203.0.113.9")],
+        [("x-forwarded-for", "192.0.2.1"), ("x-forwarded-for", "203.0.113.9")],
+    ],
+)
+def test_the_proxy_s_own_entry_counts(lines: list[tuple[str, str]]) -> None:
+    """A client that claims addresses of its own does not get round the limit; HAProxy adds a second line."""
+    settings = Settings(proxy="ai.example.org")
+    found = origin_of(settings, headers_of([("host", "ai.example.org"), *lines]), "127.0.0.1")
+    assert found.address == "203.0.113.9"
+
+
+def test_a_client_does_not_choose_the_scheme_behind_a_proxy() -> None:
+    lines = [("host", "ai.example.org"), ("x-forwarded-proto", "https"), ("x-forwarded-proto", "http")]
+    with pytest.raises(UnknownHostError):
+        origin_of(Settings(proxy="ai.example.org"), headers_of(lines), "127.0.0.1")
+
+
+def headers_of(lines: list[tuple[str, str]]) -> Headers:
+    return Headers(raw=[(name.encode(), value.encode()) for name, value in lines])
 
 
 @pytest.mark.parametrize(
