@@ -11,6 +11,7 @@ from annotated_types import Ge, Le
 from fastapi import APIRouter, Query
 from pydantic import BeforeValidator
 
+from agent import audit
 from agent.client.models import Cleaned, Doctor, Health, Report, Usage
 from agent.config import load, load_or_defaults
 from agent.host.retention import prune_now
@@ -69,7 +70,7 @@ def get_doctor(context: Now, _identity: Reader) -> Doctor:
 @routes.post("/clean", summary="Remove what is no longer kept")
 def clean(
     context: Now,
-    _identity: Operator,
+    identity: Operator,
     rejected_days: Annotated[
         Annotated[int, Ge(0), Le(36_500), BeforeValidator(digits)] | None,
         Query(description="Also remove rejected files older than this.", examples=[30]),
@@ -77,6 +78,7 @@ def clean(
 ) -> Cleaned:
     """Remove what retention no longer keeps, and what broken-off uploads left behind for over a day."""
     workspace = context.desk.workspace
+    audit.append(workspace, "clean", who=identity.name, rejected_days=rejected_days)
     pruned = asdict(prune_now(workspace, load(workspace), utc_now()))
     temporary = remove_temporary(workspace, time.time())
     rejected = []

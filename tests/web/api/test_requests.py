@@ -232,6 +232,12 @@ def test_who_asked_is_in_the_audit_log(api: httpx.Client, workspace: Workspace) 
     assert found == ["submit", "hold", "release", "pause", "unpause", "cancel"]
 
 
+def test_cleaning_up_is_in_the_audit_log(api: httpx.Client, workspace: Workspace) -> None:
+    assert api.post("/api/v1/clean?rejected_days=3").status_code == 200
+    found = [each for each in entries(workspace) if each.event == "clean"]
+    assert [(each.who, each.details["rejected_days"]) for each in found] == [("token:t1", 3)]
+
+
 def test_each_example_of_the_description_is_valid(context: Context) -> None:
     """OpenAPI 3.1; every operation is explained, and every example fits its schema."""
     document = describe(make(context))
