@@ -45,8 +45,8 @@ def token_command() -> None:
 
     Each is a file, configs/tokens/ID.json, which holds a digest, never the token: removing the file revokes
     it, also for a server that runs. Scopes: read (see everything but secrets), submit (drop tasks, ask
-    questions), operate (hold, cancel, retry, edit, answer, pause, reassign), approve (let a proposed command
-    run).
+    questions), operate (hold, cancel, retry, answer, pause, reassign; with submit, edit and use terminals),
+    approve (let a proposed command run).
 
     Examples:
       aispool token create laptop --scope read --scope submit

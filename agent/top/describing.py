@@ -19,9 +19,10 @@ LABEL: Final = 12
 
 HELP: Final = """\
 In the list
-  up, down, j, k         choose a task          PgUp, PgDn, Home, End    further
-  /                      filter while you type: words, state:failed, host:NAME,
-                         tool:NAME, label:NAME, group:NAME; Enter keeps it
+  up, down, j, k         choose a task    PgUp, PgDn, Home, End: further
+  /                      filter while you type: words, state:failed,
+                         host:NAME, tool:NAME, label:NAME, group:NAME;
+                         Enter keeps it
   Esc                    all tasks again
 
 What can be done with the chosen task
@@ -35,7 +36,7 @@ What can be done with the chosen task
 
 The log
   l                      more of it, all of it, less of it
-  Tab                    to the log and back: there up, down, PgUp, PgDn scroll,
+  Tab                    to the log and back: there up, down scroll,
                          End follows again
 
 Besides

@@ -148,6 +148,7 @@ def get_source(context: Now, _identity: Reader, task_id: TaskId, host: Host = No
 def edit_task(
     context: Now,
     identity: Operator,
+    _starter: Submitter,
     task_id: TaskId,
     drop: TaskBody,
     if_match: Annotated[
@@ -161,7 +162,10 @@ def edit_task(
     ],
     host: Host = None,
 ) -> Said:
-    """Replace the file of a task that waits, if it is still the one that you read."""
+    """Replace the file of a task that waits, if it is still the one that you read.
+
+    It takes `submit`, too: what it says is run.
+    """
     before = if_match.strip('"')
     if hashlib.sha256(_source(context, task_id, host)).hexdigest() != before:
         raise ProblemError(412, f"{task_id} is not the file that you edited any more: get it again")

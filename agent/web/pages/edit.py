@@ -48,7 +48,7 @@ class EditDialog:
 
     async def open(self) -> None:
         """Open it with the task as it is now."""
-        content = await attempt(self._identity, "operate", self._read)
+        content = await attempt(self._identity, "submit", self._read)
         if content is None:
             return
         self._before = content
@@ -85,7 +85,7 @@ class EditDialog:
                 refused.append(error)
                 return None
 
-        said = await attempt(self._identity, "operate", work)
+        said = await attempt(self._identity, "submit", work)
         for error in refused:
             with self._verdict:
                 text("div", one_line(error.message), "notice bad")

@@ -84,10 +84,13 @@ class TaskPage:
 
     def _draw_buttons(self) -> None:
         self._buttons: dict[str, ui.button] = {}
+        self._edit: ui.button | None = None
         if not self._identity.may("operate"):
             return
-        edit = EditDialog(self._context, self._identity, self._task_id, self._where)
-        self._edit = ui.button("Edit", color=None, on_click=edit.open).classes("line").props("unelevated")
+        if self._identity.may("submit"):  # what an edit says is run
+            edit = EditDialog(self._context, self._identity, self._task_id, self._where)
+            self._edit = ui.button("Edit", color=None, on_click=edit.open)
+            self._edit.classes("line").props("unelevated")
         for action in ACTIONS:
             button = ui.button(action.label, color=None).props("unelevated")
             button.classes("line danger" if action.name == "cancel" else "line")
@@ -150,7 +153,7 @@ class TaskPage:
         for action in ACTIONS:
             if action.name in self._buttons:
                 self._buttons[action.name].set_visibility(state in action.states)
-        if self._buttons:
+        if self._edit is not None:
             self._edit.set_visibility(document["place"] in {"tasks", "held"})
         asking = state == "waiting_input" and document["place"] == "sessions"
         self._answering.show((document["question"] or "") if asking else None)

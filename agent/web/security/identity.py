@@ -14,7 +14,8 @@ Scope = Literal["read", "submit", "operate", "approve"]
 
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 """read: see all of the workspace but secrets · submit: drop tasks and questions · operate: hold, cancel,
-retry, edit, answer, pause, reassign · approve: let a proposed command run. None of them contains another."""
+retry, answer, pause, reassign; with submit, edit and type in terminals · approve: let a proposed command run.
+None of them contains another."""
 
 _KEY: Final = "aispool.identity"
 """Where the gate leaves the identity in an ASGI scope."""

@@ -140,6 +140,23 @@ def test_an_edit_takes_what_was_read(api: httpx.Client) -> None:
     assert api.get(path).content == edited
 
 
+def test_an_edit_takes_the_scope_that_starts_commands(
+    api: httpx.Client, client_of: Callable[..., httpx.Client], token: Callable[..., str]
+) -> None:
+    """What it says is run."""
+    task_id = submit(api)
+    path = f"/api/v1/tasks/{task_id}/source"
+    read = api.get(path)
+    headers = {"If-Match": read.headers["etag"], "Content-Type": "application/json"}
+    edited = read.content.replace(b"hello", b"good morning")
+    for scope, lacks in (("operate", "submit"), ("submit", "operate")):
+        refused = client_of(token("read", scope)).put(path, content=edited, headers=headers)
+        assert (refused.status_code, refused.json()["fields"]) == (403, {"scope": lacks})
+    assert api.get(path).content == read.content
+    both = client_of(token("read", "submit", "operate"))
+    assert both.put(path, content=edited, headers=headers).status_code == 200
+
+
 def test_files_travel_and_come_back_as_bytes(api: httpx.Client) -> None:
     """A file is a download, whatever it holds: nothing of it runs in a browser."""
     parts = [
