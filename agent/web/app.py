@@ -17,7 +17,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from agent.service.index import Index
 from agent.service.live import Live
 from agent.service.places import Desk
-from agent.web import api, login
+from agent.web import api, login, plain
 from agent.web.context import Context, Settings
 from agent.web.security.access import Access
 from agent.web.security.gate import Gate
@@ -92,11 +92,12 @@ class _Split:
 def _add_pages(site: FastAPI, context: Context) -> None:
     # NiceGUI would make a folder for its storage wherever the server is started; we keep nothing there
     os.environ.setdefault("NICEGUI_STORAGE_PATH", str(context.desk.workspace.root / ".cache" / "nicegui"))
-    from nicegui import ui  # noqa: PLC0415 - heavy, and not for the API alone
+    from nicegui import app, ui  # noqa: PLC0415 - heavy, and not for the API alone
 
     from agent.web.pages import register  # noqa: PLC0415
 
     register(context)
+    plain.install(app)
     ui.run_with(
         site,
         title="aispool",

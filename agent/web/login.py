@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Form, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import RedirectResponse, Response
 
 from agent.web.context import who
+from agent.web.plain import page
 from agent.web.security.credentials import same
 from agent.web.security.gate import cookie_name, origin_at, slow_down
 from agent.web.security.sessions import LIFETIME
@@ -20,25 +21,7 @@ from agent.web.security.sessions import LIFETIME
 if TYPE_CHECKING:
     from agent.web.context import Context
 
-_PAGE: Final = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Log in - aispool</title>
-<style>
-:root {{ color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }}
-body {{ margin: 0; display: grid; min-height: 100vh; place-items: center; }}
-main {{ width: min(26rem, 100vw - 2rem); }}
-input, button {{ font: inherit; width: 100%; box-sizing: border-box; padding: .6rem; margin: .3rem 0 1rem; }}
-button {{ cursor: pointer; }}
-code {{ font-size: .9em; }}
-</style>
-</head>
-<body>
-<main>
-<h1>aispool</h1>
-{message}
+_FORM: Final = """{message}
 <form method="post" action="/login">
 <input type="hidden" name="next" value="{next}">
 <label for="token">Token</label>
@@ -47,11 +30,7 @@ code {{ font-size: .9em; }}
 <button type="submit">Log in</button>
 </form>
 <p id="how">On the server's machine, <code>aispool token create</code> makes a token and
-<code>aispool token link</code> a link that logs you in once.</p>
-</main>
-</body>
-</html>
-"""
+<code>aispool token link</code> a link that logs you in once.</p>"""
 
 
 def router(context: Context) -> APIRouter:
@@ -90,9 +69,7 @@ def router(context: Context) -> APIRouter:
     def logout(request: Request, csrf: Annotated[str, Form(max_length=200)]) -> Response:
         identity = who(request)
         if identity.csrf is None or not same(csrf, identity.csrf):
-            return HTMLResponse(
-                "<!doctype html><title>aispool</title><p>Open the page anew, then log out.", 403
-            )
+            return page("Log out", "<p>Open the page anew, then log out.</p>", 403)
         context.access.log_out(identity)
         response = RedirectResponse("/login", 303)
         response.delete_cookie(
@@ -105,7 +82,7 @@ def router(context: Context) -> APIRouter:
 
 def _form(after: str, message: str = "", status: int = 200) -> Response:
     said = f'<p role="alert"><strong>{html.escape(message)}</strong></p>' if message else ""
-    return HTMLResponse(_PAGE.format(message=said, next=html.escape(_local(after))), status)
+    return page("Log in", _FORM.format(message=said, next=html.escape(_local(after))), status)
 
 
 def _welcome(context: Context, cookie: str, after: str) -> Response:

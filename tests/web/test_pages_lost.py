@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from playwright.sync_api import expect
+from web.browser import logged_in
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
     from web.browser import Site
 
 
@@ -63,3 +64,32 @@ def test_a_session_that_ends_shows_nothing_more(site: Site, page: Page) -> None:
 
     site.host.wait(lambda: not attached(), "nobody is attached any more", 30)
     site.host.open_gate("watched-on")
+
+
+def test_an_address_that_is_none(site: Site, browser: Browser) -> None:
+    """It says so, escaped, and shows the way back."""
+    context = logged_in(browser, site)
+    page = context.new_page()
+    response = page.goto("/<b>nowhere</b>")
+    assert response is not None
+    assert response.status == 404
+    expect(page.get_by_text("There is no page")).to_contain_text("nowhere")
+    assert page.locator("b").count() == 0
+    page.get_by_role("link", name="All tasks").click()
+    expect(page.get_by_role("heading", name="Tasks")).to_be_visible()
+    context.close()
+
+
+def test_a_token_that_may_not_look(site: Site, browser: Browser) -> None:
+    """It is told which scope it lacks, and can be changed for another."""
+    context = logged_in(browser, site, storage_state={"cookies": [], "origins": []})
+    page = context.new_page()
+    page.goto("/tasks")
+    page.get_by_label("Token").fill(site.token("submit"))
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("alert")).to_contain_text("no scope 'read'")
+    page.get_by_role("button", name="Log in with another token").click()
+    page.get_by_label("Token").fill(site.token("read"))
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("heading", name="Tasks")).to_be_visible()
+    context.close()
