@@ -200,6 +200,29 @@ def test_leaving_the_page_leaves_the_session(site: Site, page: Page) -> None:
     assert site.host.result("left")["state"] == "succeeded"
 
 
+def test_however_often_it_is_asked_for_there_is_one_terminal(site: Site, page: Page) -> None:
+    """Clicks that come before the first is answered leave no attach command behind."""
+    site.host.drop("pressed", "gate", "pressed-on")
+    site.host.wait_for_state("pressed", "running")
+    page.goto("/task/pressed")
+    page.get_by_role("tab", name="Terminal").click()
+    expect(page.locator(".xterm-rows")).to_contain_text("task-pres")
+    page.get_by_role("button", name="Unlock").evaluate("it => { for (let n = 0; n < 8; n++) it.click() }")
+    expect(page.get_by_text("what you type goes to the task")).to_be_visible()
+
+    def attached() -> list[str]:
+        return [line for line in site.host.processes().values() if "attach-session" in line]
+
+    site.host.wait(
+        lambda: len([e for e in entries(site.host.ws) if e.task_id == "pressed"]) >= 8, "all were heard"
+    )
+    site.host.wait(lambda: len([line for line in attached() if "setsid" not in line]) == 1, "one is left")
+    page.goto("/tasks")
+    site.host.wait(lambda: not attached(), "nobody is attached any more")
+    site.host.open_gate("pressed-on")
+    assert site.host.result("pressed")["state"] == "succeeded"
+
+
 def test_a_task_that_is_not_there(site: Site, browser: Browser) -> None:
     context = logged_in(browser, site)
     page = context.new_page()

@@ -53,6 +53,7 @@ class Terminal:
         self._host = host
         self._pane: Pane | None = None
         self._is_unlocked = False
+        self._asked = self._shown = 0
         with ui.element("div").classes("line-of wide").style("margin-bottom: 0.6rem"):
             self._standing = ui.label("Not attached.").classes("muted grow").props('role="status"')
             self._attach = ui.button("Attach", color=None, on_click=self.look).classes("line")
@@ -86,31 +87,42 @@ class Terminal:
         await self._open(unlocked=True)
 
     def close(self) -> None:
-        """Let go of the session, which goes on."""
+        """Let go of the session, which goes on; what was asked for and is not open yet never is."""
+        self._asked += 1
+        self._let_go()
+
+    def _let_go(self) -> None:
         if self._pane is not None:
             self._pane.close()
             self._pane = None
 
     async def _open(self, *, unlocked: bool) -> None:
+        self._asked += 1
+        mine = self._asked  # more may be asked for while we wait: the last one counts
         prepared = await attempt(
             self._identity, TO_TYPE[0] if unlocked else "read", lambda: self._prepare(unlocked=unlocked)
         )
-        if prepared is None:
+        if prepared is None or mine != self._asked:
             return
         argv, columns, rows = prepared
-        self.close()
-        if not await self._is_drawn():
+        self._let_go()
+        is_drawn = await self._is_drawn()
+        if mine != self._asked:
+            return
+        if not is_drawn:
             self._stand("The browser does not draw the terminal: load the page again.")
             return
-        self._is_unlocked = unlocked
         self._screen.run_terminal_method("reset")
         if unlocked:
             await self._screen.fit()
             columns, rows = await self._screen.get_columns(), await self._screen.get_rows()
         else:
             self._screen.run_terminal_method("resize", columns, rows)
+        if mine != self._asked:
+            return
+        self._is_unlocked, self._shown = unlocked, mine
         try:
-            self._pane = Pane(argv, columns, rows, self._printed, self._ended)
+            self._pane = Pane(argv, columns, rows, self._printed, lambda status: self._ended(mine, status))
         except OSError as error:
             self._stand(f"It cannot be attached: {one_line(error)}")
             return
@@ -161,7 +173,9 @@ class Terminal:
     def _printed(self, text: str) -> None:
         self._screen.write(text)
 
-    def _ended(self, status: int) -> None:
+    def _ended(self, which: int, status: int) -> None:
+        if which != self._shown:
+            return  # another one was opened meanwhile
         self._pane = None
         self._is_unlocked = False
         with self._box:
