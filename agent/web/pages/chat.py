@@ -1,19 +1,22 @@
 """/chat: plain answers, handed over to the collaborative pipeline by stated rules, which are shown.
 
-Each question stands alone, as with `aispool ask`. The conversation is in this tab only: what was handed over
-is a run, with its own files.
+Each question stands alone, as with `aispool ask`. The conversation is kept by the browser, for this tab until
+it is closed or logged out: the server has none of it. What was handed over is a run, with its own files.
 """
 
 from __future__ import annotations
 
+import json
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import Request  # noqa: TC002 - FastAPI reads the annotation
 from nicegui import run, ui
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from agent.sanitize import one_line
 from agent.service import collab
+from agent.service.collab import Chatted  # noqa: TC001 - pydantic reads the annotation
 from agent.service.errors import ServiceError
 from agent.web.pages import frame
 from agent.web.pages.collaborative import words
@@ -26,10 +29,12 @@ from agent.web.pages.parts.sections import Section
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from agent.service.collab import Chatted
     from agent.web.context import Context
 
 LOOK_S: Final = 1.0
+MOST_KEPT: Final = 50
+"""Exchanges that a reload brings back."""
+KEPT_S: Final = 10.0
 OVER: Final = frozenset({"succeeded", "failed", "timed_out", "cancelled", "lost", "expired"})
 
 
@@ -53,12 +58,27 @@ def register(context: Context) -> None:
                 text("p", "Asking takes a token with the scope submit.", "notice calm")
 
 
+class Exchange(BaseModel):
+    """A question, and what became of it: an answer, a run, or why there is none."""
+
+    model_config = ConfigDict(frozen=True)
+
+    question: str
+    said: Chatted | None = None
+    refused: str = ""
+
+
+EXCHANGES: Final = TypeAdapter(list[Exchange])
+
+
 class Conversation:
     """What was asked in this tab."""
 
     def __init__(self, context: Context, page: frame.Shown) -> None:
         self.context = context
         self.page = page
+        self.exchanges: list[Exchange] = []
+        self.kept_as = json.dumps(f"aispool-chat {page.identity.name}")
 
     def draw(self) -> None:
         """Draw the conversation, and the field below it."""
@@ -74,6 +94,42 @@ class Conversation:
                 self.button = ui.button("Ask", icon="send", color=None).classes("main").props('type="submit"')
                 self.plain = ui.checkbox("Never hand over")
                 text("span", "Enter asks, Shift+Enter begins a new line", "muted small")
+        ui.timer(0, self._restore, once=True)
+
+    async def _restore(self) -> None:
+        """Draw what was said in this tab before it was loaded again."""
+        try:
+            kept = await ui.run_javascript(f"return sessionStorage.getItem({self.kept_as})", timeout=KEPT_S)
+            exchanges = EXCHANGES.validate_json(kept or "[]")
+        except (TimeoutError, ValidationError):
+            return  # the browser is gone, or keeps what another version wrote
+        if self.exchanges:
+            return  # somebody was quicker
+        self.exchanges = exchanges
+        for exchange in exchanges:
+            self._show(exchange, self._ask(exchange.question))
+
+    def _keep(self, exchange: Exchange) -> None:
+        self.exchanges = [*self.exchanges, exchange][-MOST_KEPT:]
+        kept = json.dumps(EXCHANGES.dump_json(self.exchanges).decode())
+        ui.run_javascript(f"try {{ sessionStorage.setItem({self.kept_as}, {kept}) }} catch {{ }}")
+
+    def _ask(self, question: str) -> ui.element:
+        """Draw a question, and return where its answer comes."""
+        with self.log:
+            with ui.element("div").classes("bubble mine"):
+                text("p", question, "said")
+            return ui.element("div").classes("bubble theirs")
+
+    def _show(self, exchange: Exchange, answer: ui.element) -> None:
+        answer.clear()
+        with answer:
+            if exchange.said is None:
+                text("p", f"Nobody answered: {exchange.refused}", "bad-text")
+            elif exchange.said.task_id is None:
+                _plain(exchange.said)
+            else:
+                self._handed_over(exchange.said)
 
     async def _send(self) -> None:
         question = str(self.field.value or "").strip()
@@ -81,10 +137,7 @@ class Conversation:
             return
         self.field.set_value("")
         self.button.disable()
-        with self.log:
-            with ui.element("div").classes("bubble mine"):
-                text("p", question, "said")
-            answer = ui.element("div").classes("bubble theirs")
+        answer = self._ask(question)
         with answer:
             ui.spinner(size="1.2em").props('aria-label="asking"')
         ask = partial(
@@ -94,18 +147,14 @@ class Conversation:
             by=self.page.identity.name,
             plain=bool(self.plain.value),
         )
+        refused: list[str] = []
         try:
-            said = await attempt(self.page.identity, "submit", ask)
+            said = await attempt(self.page.identity, "submit", ask, refused.append)
         finally:
             self.button.enable()
-        answer.clear()
-        with answer:
-            if said is None:
-                text("p", "Nobody answered: the message says why.", "bad-text")
-            elif said.task_id is None:
-                _plain(said)
-            else:
-                self._handed_over(said)
+        exchange = Exchange(question=question, said=said, refused=" ".join(refused))
+        self._show(exchange, answer)
+        self._keep(exchange)
         # nobody waits for the browser: the tab may be closed by now
         ui.run_javascript(
             "document.querySelector('.chat-log > :last-child')?.scrollIntoView({block: 'nearest'})"

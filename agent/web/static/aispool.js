@@ -98,6 +98,9 @@ window.aispool = (() => {
   }
 
   document.addEventListener("keydown", onKey);
+  document.addEventListener("submit", (event) => {
+    if (event.target.getAttribute("action") === "/logout") sessionStorage.clear(); // what was said in this tab
+  });
   document.addEventListener("DOMContentLoaded", () => {
     watchConnection();
     // the app is mounted by a module, which runs before this event

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from playwright.sync_api import expect
@@ -85,9 +86,26 @@ def test_nobody_answers(pages: Any, brain: Any, fault: Any) -> None:
     """It says that and why, and the next question can be asked."""
     brain.says["ask"] = fault(status=401, body=b'{"error": {"message": "no such key"}}')
     page = pages.open("/chat")
-    expect(ask(page, PLAIN)).to_contain_text("Nobody answered")
+    expect(ask(page, PLAIN)).to_contain_text(re.compile(r"Nobody answered: .*no such key"))
     del brain.says["ask"]
     expect(ask(page, PLAIN)).to_contain_text("A plain answer.")
+
+
+def test_a_reload_loses_nothing(pages: Any) -> None:
+    """The tab has what was said in it, and follows the run again; who logs in there next has none of it."""
+    page = pages.open("/chat")
+    expect(ask(page, PLAIN)).to_contain_text("A plain answer.")
+    expect(ask(page, COMPLEX)).to_contain_text("by the rule")
+    page.reload()
+    expect(page.locator(".bubble.mine")).to_have_text([PLAIN, COMPLEX])
+    expect(page.locator(".bubble.theirs").first).to_contain_text("A plain answer.")
+    expect(page.locator(".bubble.theirs [data-run=succeeded]")).to_be_visible()
+    expect(ask(page, PLAIN)).to_contain_text("A plain answer.")
+    assert page.locator(".bubble.mine").count() == 3
+    assert re.search("chat.*DNS", page.evaluate("JSON.stringify(sessionStorage)"))
+    page.get_by_role("button", name="Log out").click()
+    expect(page.get_by_label("Token")).to_be_visible()
+    assert not re.search("chat|DNS", page.evaluate("JSON.stringify(sessionStorage)"))
 
 
 def test_reading_alone_asks_nobody(pages: Any) -> None:

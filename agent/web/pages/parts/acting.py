@@ -57,7 +57,14 @@ def actions_for(state: str) -> list[Action]:
     return [action for action in ACTIONS if state in action.states]
 
 
-async def attempt(identity: Identity, scope: Scope, work: Callable[[], T]) -> T | None:
+def refuse(why: str) -> None:
+    """Say on the page why something was not done."""
+    ui.notify(why, type="negative", multi_line=True, timeout=10_000, close_button="Close")
+
+
+async def attempt(
+    identity: Identity, scope: Scope, work: Callable[[], T], say: Callable[[str], None] = refuse
+) -> T | None:
     """Do something that may be refused, in a thread; when it is, say why on the page and return None."""
     try:
         identity.require(scope)
@@ -65,9 +72,9 @@ async def attempt(identity: Identity, scope: Scope, work: Callable[[], T]) -> T 
     except LoggedOutError:
         ui.navigate.to("/login")
     except (ServiceError, ForbiddenError, ConfigError) as error:
-        ui.notify(one_line(error), type="negative", multi_line=True, timeout=10_000, close_button="Close")
+        say(one_line(error))
     except OSError as error:
-        ui.notify(f"The disk refused it: {one_line(error)}", type="negative", multi_line=True)
+        say(f"The disk refused it: {one_line(error)}")
     return None
 
 
