@@ -104,6 +104,21 @@ def test_a_change_on_disk_is_seen_without_a_reload(site: Site, page: Page) -> No
     expect(row(page, "brand-new").locator(".chip")).to_have_text("succeeded")
 
 
+def test_without_an_agent_the_page_says_who_would_start_it(site: Site, page: Page) -> None:
+    """For as long as something waits and nobody is there."""
+    notice = page.get_by_text("no agent works here now")
+    page.goto("/tasks")
+    expect(row(page, "asking")).to_be_visible()
+    agent = site.host.agents[-1]
+    agent.kill()
+    expect(notice).to_be_hidden()
+    site.host.shell("nobody-there", "echo at last")
+    expect(notice).to_be_visible(timeout=30_000)
+    site.host.start(slots=4)
+    expect(row(page, "nobody-there").locator(".chip")).to_have_text("succeeded", timeout=30_000)
+    expect(notice).to_be_hidden(timeout=30_000)
+
+
 def test_a_dropped_file_is_shown_then_submitted(site: Site, page: Page) -> None:
     """Dropping shows what would run; submitting drops it into the folder."""
     page.goto("/tasks")

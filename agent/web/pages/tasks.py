@@ -16,6 +16,7 @@ from agent.web.pages.frame import text
 from agent.web.pages.parts.acting import ACTIONS, act
 from agent.web.pages.parts.confirm import confirmed
 from agent.web.pages.parts.drop_zone import DropZone
+from agent.web.pages.parts.idle import IdleNotice
 from agent.web.pages.parts.task_table import TaskTable
 from agent.web.pages.submit import SubmitDialog
 
@@ -134,6 +135,7 @@ class TasksPage:
                 ui.button("New task", icon="add", color=None, on_click=submit.open).classes("main").props(
                     "unelevated data-new"
                 )
+        IdleNotice(self._context)
         self._draw_filters()
         with ui.element("div").classes("panel tight"):
             self._table = TaskTable(
@@ -275,7 +277,7 @@ class TasksPage:
             sort=self._asked.sort,
             descending=self._asked.descending,
             chosen=self._chosen,
-            empty=_empty(page, self._asked),
+            empty=_empty(page, self._asked, may_submit=self._identity.may("submit")),
         )
         self._stand(page)
 
@@ -304,12 +306,12 @@ def _sort(name: str | None) -> Sort:
     return next((sort for sort in SORTS if sort == name), DEFAULT_SORT)
 
 
-def _empty(page: Page, asked: Asked) -> str:
+def _empty(page: Page, asked: Asked, *, may_submit: bool) -> str:
     if not page.complete:
         return "The tasks are being read for the first time."
     if asked.text or asked.state != "all" or asked.choices:
         return "No task is like that."
-    return "No task yet: drop a JSON file here, or press n."
+    return "No task yet: drop a JSON file here, or press n." if may_submit else "No task yet."
 
 
 def register(context: Context) -> None:

@@ -155,7 +155,9 @@ def _cell(row: Mapping[str, Any], cell: Mapping[str, Any] | None) -> None:
 def draw_dissent(scores: Mapping[str, Any]) -> None:
     """Draw who differs on what, as it was counted, and in the coordinator's words."""
     if not scores["dissent"] and not scores["said_dissent"]:
-        text("p", "Nobody differs, as far as was counted.", "muted")
+        counted = scores["consensus_percent"] is not None
+        said = "Nobody differs, as far as was counted." if counted else "Not counted yet."
+        text("p", said, "muted")
         return
     with ui.element("ul").classes("dissent"):
         for each in scores["dissent"]:
