@@ -40,7 +40,8 @@ def router(context: Context) -> APIRouter:
     @routes.get("/login")
     def login_page(request: Request, key: str = "", next: str = "/") -> Response:  # noqa: A002 - its name in the URL
         address = origin_at(request.scope).address
-        if not key:
+        # only what a person opens is a try: another site's pictures and frames would use up all there are
+        if not key or request.headers.get("sec-fetch-dest", "document") != "document":
             return _form(next)
         wait_s = context.access.attempts.wait_s(address)
         if wait_s > 0:

@@ -128,6 +128,21 @@ def test_too_many_logins_must_wait(
     assert api.get("/api/v1/me").status_code == 200
 
 
+@pytest.mark.parametrize("kind", ["image", "iframe", "empty"])
+def test_another_site_cannot_use_up_the_tries(
+    client_of: Callable[..., httpx.Client], context: Context, kind: str
+) -> None:
+    """A page that is open elsewhere asks for pictures of ours; nobody may be kept from logging in by it."""
+    client = client_of()
+    foreign = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": kind}
+    for _ in range(FAILURES + 1):
+        assert client.get("/login?key=wrong", headers=foreign).status_code == 200
+    key = context.access.links.create("ada")
+    assert client.get("/login", params={"key": key}, headers=foreign).status_code == 200
+    opened = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "document"}
+    assert client.get("/login", params={"key": key}, headers=opened).status_code == 303
+
+
 def test_a_login_leads_nowhere_else(client_of: Callable[..., httpx.Client], context: Context) -> None:
     client = client_of()
     for target in (
