@@ -65,8 +65,9 @@ def submit(
     _check_sizes(content, attachments, most_bytes)
     if key is None:
         one = _checked(desk, place, _draft(place, content, stem_of(name or "")), attachments)
+        _note(desk, place, one, by)
         path = drop(place.workspace, one.content, one.stem, attachments)
-        return _done(desk, place, one, path, by=by)
+        return _done(place, one, path)
     keyed = Key.of(key, by)
     one, what = _draft(place, content, "", keyed), keys.asked(content, attachments, place.host)
     with keyed.alone(desk.workspace) as noted:
@@ -77,8 +78,9 @@ def submit(
             return before
         one = _checked(desk, place, one, attachments)
         keys.note(noted, what)
+        _note(desk, place, one, by)
         path = drop_once(place.workspace, one.content, one.stem, attachments)
-    return _done(desk, place, one, path, by=by)
+    return _done(place, one, path)
 
 
 def check(desk: Desk, content: bytes) -> Checked:
@@ -208,7 +210,12 @@ def _replayed(place: Place, one: Draft, path: Path) -> Submitted:
     return Submitted(one.task_id, name, place.host, one.warnings, replayed=True, path=str(path))
 
 
-def _done(desk: Desk, place: Place, one: Draft, path: Path, *, by: str | None) -> Submitted:
+def _note(desk: Desk, place: Place, one: Draft, by: str | None) -> None:
+    """Note in the audit log who asks, before it is done: nothing is dropped that nobody answers for.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     if by is not None:
         about: dict[str, Any] = {
             "tool": one.task.tool,
@@ -216,6 +223,9 @@ def _done(desk: Desk, place: Place, one: Draft, path: Path, *, by: str | None) -
             "sha256": hashlib.sha256(one.content).hexdigest(),
         }
         audit.append(desk.workspace, "submit", who=by, task_id=one.task_id, **about)
+
+
+def _done(place: Place, one: Draft, path: Path) -> Submitted:
     idle = place.warning if place.is_mirror else None if any_alive(place.workspace) else NO_AGENT
     warnings = (*one.warnings, idle) if idle else one.warnings
     return Submitted(one.task_id, path.name, place.host, warnings, path=str(path))

@@ -65,6 +65,22 @@ def test_the_command_line_leaves_no_trace_in_the_audit_log(desk: Desk) -> None:
     assert list(audit.entries(desk.workspace)) == []
 
 
+@pytest.mark.parametrize("key", [None, "k1"])
+def test_nothing_is_dropped_that_the_audit_log_does_not_know(desk: Desk, key: str | None) -> None:
+    """Asked again once the log can be written: one task, and one entry that says who."""
+    log = desk.workspace.logs / "audit.jsonl"
+    make_folder(log)
+    with pytest.raises((OSError, audit.AuditError)):
+        actions.submit(desk, TASK, key=key, by="token:ada")
+    assert tasks(desk) == []
+    log.rmdir()
+    done = actions.submit(desk, TASK, key=key, by="token:ada")
+    assert len(tasks(desk)) == 1
+    assert [(entry.event, entry.task_id) for entry in audit.entries(desk.workspace)] == [
+        ("submit", done.task_id)
+    ]
+
+
 def test_a_name_cannot_lead_out(desk: Desk) -> None:
     """Whatever the name, the file lies in the drop folder."""
     for name in ("../../evil.json", "/etc/evil", ".hidden", "a\nb", "x" * 500):
