@@ -175,6 +175,9 @@ def answer(
     try:
         content = answer_bytes(text if isinstance(text, bytes) else text.encode(errors="surrogateescape"))
         session = session_of(place.workspace, view)
+        if by is not None:  # before: to answer twice is not to answer once. Its text may be a secret
+            about: dict[str, Any] = {"host": place.host, "size_bytes": len(content)}
+            audit.append(desk.workspace, "answer", who=by, task_id=view.task_id, **about)
         if place.is_mirror:
             said = _asked(place, view, "answer", text=content.decode())
         else:
@@ -186,7 +189,7 @@ def answer(
     if view.state != "waiting_input":
         early = f"{view.task_id} is {view.state} and asks nothing now: what it asks next gets this answer"
         said = _warned(said, early)
-    return _noted(desk, said, "answer", by, size_bytes=len(content))
+    return said
 
 
 def approve(
@@ -250,7 +253,7 @@ def edit(
         raise ServiceError(
             "conflict", f"{task_id} is on its way to {place.host} or there: cancel it, and submit a new task"
         )
-    return _noted(desk, editing.edit(desk, task_id, before_sha256, content), "edit", by)
+    return editing.edit(desk, task_id, before_sha256, content, by=by)
 
 
 def pause(
@@ -288,7 +291,7 @@ def _warned(said: Said, warning: str) -> Said:
 
 
 def _noted(desk: Desk, said: Said, event: str, by: str | None, **details: Any) -> Said:
-    """Note in the audit log who asked; an answer's text is not for it, since it may be a secret."""
+    """Note in the audit log who asked for what may be asked again: then it is noted, though done already."""
     if by is not None:
         is_pause = event in {"pause", "unpause"}
         details |= {"host": said.host, "said": said.said} | ({"what": said.task_id} if is_pause else {})

@@ -11,6 +11,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agent import audit
 from agent.service.checks import Checks
 from agent.service.drafts import refused
 from agent.service.errors import ServiceError
@@ -42,7 +43,9 @@ def waiting_content(desk: Desk, task_id: str) -> tuple[View, bytes]:
     return view, read_regular(view.path, desk.config.max_task_bytes)
 
 
-def put_back(workspace: Workspace, checks: Checks, view: View, before: bytes, after: bytes) -> Said:
+def put_back(
+    workspace: Workspace, checks: Checks, view: View, before: bytes, after: bytes, *, by: str | None = None
+) -> Said:
     """Replace a waiting task.
 
     Args:
@@ -51,6 +54,8 @@ def put_back(workspace: Workspace, checks: Checks, view: View, before: bytes, af
         view: the task as it waits.
         before: what the change was made of.
         after: the changed task.
+        by: who asks; noted in the audit log with the new digest before the change, since a repetition finds
+            a changed task and could not note it any more.
 
     Raises:
         ServiceError: it would not be accepted, was claimed, or was changed by another meanwhile.
@@ -67,13 +72,16 @@ def put_back(workspace: Workspace, checks: Checks, view: View, before: bytes, af
     try:
         if read_regular(parked) != before:
             raise ServiceError("conflict", f"{view.name} was changed by another meanwhile: edit it again")
+        if by is not None:
+            digest = hashlib.sha256(after).hexdigest()
+            audit.append(workspace, "edit", who=by, task_id=view.task_id, sha256=digest)
         put(parked, after)
     finally:
         _unpark(parked, view)
     return Said(view.task_id, None, "changed", "\n".join(warnings) or None)
 
 
-def edit(desk: Desk, task_id: str, before_sha256: str, content: bytes) -> Said:
+def edit(desk: Desk, task_id: str, before_sha256: str, content: bytes, *, by: str | None = None) -> Said:
     """Replace a waiting task of our own workspace.
 
     Args:
@@ -81,6 +89,7 @@ def edit(desk: Desk, task_id: str, before_sha256: str, content: bytes) -> Said:
         task_id: of the task.
         before_sha256: of the bytes that the change was made of.
         content: the changed task.
+        by: as `put_back`.
 
     Raises:
         ServiceError: it does not wait, has other bytes, or would not be accepted.
@@ -94,7 +103,7 @@ def edit(desk: Desk, task_id: str, before_sha256: str, content: bytes) -> Said:
         raise ServiceError("too_large", f"the task is larger than {checks.config.max_task_bytes} bytes")
     if content == before:
         return Said(view.task_id, None, "unchanged", changed=False)
-    return put_back(desk.workspace, checks, view, before, content)
+    return put_back(desk.workspace, checks, view, before, content, by=by)
 
 
 def _check(checks: Checks, view: View, content: bytes) -> tuple[str, ...]:

@@ -123,6 +123,29 @@ def test_a_waiting_task_is_changed(desk: Desk, make: Maker) -> None:
     assert noted(desk) == [("edit", "ada", "t")]
 
 
+def test_what_cannot_be_noted_later_is_noted_first(desk: Desk, make: Maker) -> None:
+    """While the audit log cannot be written, no task is edited and no tool answered."""
+    path = make.waiting("t")
+    before = path.read_bytes()
+    digest = hashlib.sha256(before).hexdigest()
+    changed = json.dumps({"task_id": "t", "tool": "shell", "command": "false"}).encode()
+    folder = make.session("s", State.WAITING_INPUT, question="password?")
+    log = desk.workspace.logs / "audit.jsonl"
+    log.mkdir(parents=True)
+    with pytest.raises((OSError, audit.AuditError)):
+        actions.edit(desk, "t", digest, changed, by="ada")
+    with pytest.raises((OSError, audit.AuditError)):
+        actions.answer(desk, "s", "hunter2", by="ada")
+    assert path.read_bytes() == before
+    assert not (folder / "answer" / "001.txt").exists()
+    log.rmdir()
+    actions.edit(desk, "t", digest, changed, by="ada")
+    actions.answer(desk, "s", "hunter2", by="ada")
+    assert noted(desk) == [("edit", "ada", "t"), ("answer", "ada", "s")]
+    edited = next(iter(audit.entries(desk.workspace)))
+    assert edited.details["sha256"] == hashlib.sha256(changed).hexdigest()
+
+
 def test_claiming_is_paused_and_goes_on(desk: Desk) -> None:
     """In all, of a tool, of a group: a file each."""
     assert actions.pause(desk, by="ada").task_id == "everything"
