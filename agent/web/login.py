@@ -6,6 +6,7 @@ Plain HTML without a script, so that it works before anything else does.
 from __future__ import annotations
 
 import html
+import math
 from typing import TYPE_CHECKING, Annotated, Final
 from urllib.parse import urlsplit
 
@@ -15,7 +16,7 @@ from fastapi.responses import RedirectResponse, Response
 from agent.web.context import who
 from agent.web.plain import page
 from agent.web.security.credentials import same
-from agent.web.security.gate import cookie_name, origin_at, slow_down
+from agent.web.security.gate import cookie_name, origin_at
 from agent.web.security.sessions import LIFETIME
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def router(context: Context) -> APIRouter:
             return _form(next)
         wait_s = context.access.attempts.wait_s(address)
         if wait_s > 0:
-            return slow_down(request.scope, wait_s)
+            return _slow_down(next, wait_s)
         cookie = context.access.log_in_with_link(key, address)
         if cookie is None:
             return _form(next, "This link was used already, or is older than ten minutes.", 401)
@@ -60,7 +61,7 @@ def router(context: Context) -> APIRouter:
         address = origin_at(request.scope).address
         wait_s = context.access.attempts.wait_s(address)
         if wait_s > 0:
-            return slow_down(request.scope, wait_s)
+            return _slow_down(next, wait_s)
         cookie = context.access.log_in_with_token(token.strip(), address)
         if cookie is None:
             return _form(next, "This is no token that is valid now.", 401)
@@ -84,6 +85,13 @@ def router(context: Context) -> APIRouter:
 def _form(after: str, message: str = "", status: int = 200) -> Response:
     said = f'<p role="alert"><strong>{html.escape(message)}</strong></p>' if message else ""
     return page("Log in", _FORM.format(message=said, next=html.escape(_local(after))), status)
+
+
+def _slow_down(after: str, wait_s: float) -> Response:
+    wait = math.ceil(wait_s)
+    response = _form(after, f"Too many failed logins from this address: try again in {wait} s.", 429)
+    response.headers["Retry-After"] = str(wait)
+    return response
 
 
 def _welcome(context: Context, cookie: str, after: str) -> Response:

@@ -139,7 +139,7 @@ class Search:
                 self.who = self._choice("Who")
                 self.task = _field("Task")
                 self.task.set_value(task_id)
-                self.since = _field("Since (2d, 18:00, 2026-11-30)")
+                self.since = _field("Since (2d or 18:00)")
             for each in (self.text, self.task, self.since):
                 each.on_value_change(self._first_page)
             self.problem = text("p", "", "bad-text small")

@@ -68,7 +68,7 @@ class FleetPage:
         _meter("Slots", host["slots_used"], host["slots"], lambda value: f"{value:g}")
         if host["disk_total_bytes"]:
             used = host["disk_total_bytes"] - (host["disk_free_bytes"] or 0)
-            _meter("Disk", used, host["disk_total_bytes"], size)
+            _meter("Disk used", used, host["disk_total_bytes"], size)
         self._counts(host, where)
         _facts(host)
         if self._identity.may("operate") and where != "any":
@@ -126,7 +126,11 @@ def _meter(label: str, used: float | None, whole: float | None, shown: Any) -> N
             text("span", label, "muted grow")
             text("span", f"{shown(used)} of {shown(whole)}")
         # slots are there to be used: only a disk is in trouble when it is full
-        with ui.element("div").classes(f"meter {level if label == 'Disk' else ''}").props("aria-hidden=true"):
+        with (
+            ui.element("div")
+            .classes(f"meter {level if label == 'Disk used' else ''}")
+            .props("aria-hidden=true")
+        ):
             ui.element("div").style(f"width: {100 * share:.1f}%")
 
 

@@ -8,7 +8,6 @@ our own pages. Open to all: the login page, and what is the same in every instal
 from __future__ import annotations
 
 import json
-import math
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -195,14 +194,6 @@ def most_bytes(scope: Scope) -> int:
 def too_large(scope: Scope) -> Response:
     """Return the answer to a body that is too large."""
     return _problem(scope, 413, "Content Too Large", TooLargeError(most_bytes(scope)).detail)
-
-
-def slow_down(scope: Scope, wait_s: float) -> Response:
-    """Return the answer to who failed too often."""
-    return _problem(
-        scope, 429, "Too Many Requests", "too many failed logins from this address: wait, then try again",
-        retry_after=str(math.ceil(wait_s)),
-    )  # fmt: skip
 
 
 def _unknown(scope: Scope) -> Response:

@@ -124,7 +124,9 @@ def test_too_many_logins_must_wait(
     answer = client.post("/login", data={"token": "ais_wrong"}, headers=own)
     assert answer.status_code == 429
     assert 0 < int(answer.headers["retry-after"]) <= 60
-    assert client.get("/login?key=wrong").status_code == 429
+    again = client.get("/login?key=wrong")
+    assert again.status_code == 429
+    assert f"try again in {again.headers['retry-after']} s" in again.text  # a page: people read it
     assert api.get("/api/v1/me").status_code == 200
 
 
