@@ -11,6 +11,7 @@ import json
 import platform
 import re
 import shlex
+import shutil
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -192,9 +193,20 @@ def add_dependencies(folder: Path, probe: Probe) -> None:
 
 
 def _pip() -> list[str]:
-    """Return pip's own words: ours, else that of the system; what uv or pipx made has none."""
-    ours = find_spec("pip") is not None
-    return [sys.executable if ours else "python3", "-m", "pip"]
+    """Return pip's own words: ours, else that of an interpreter here; what uv or pipx made has none.
+
+    Raises:
+        ConnectError: there is no pip.
+    """
+    if find_spec("pip") is not None:
+        return [sys.executable, "-m", "pip"]
+    base = Path(sys.base_prefix) / "bin" / "python3"
+    for python in dict.fromkeys((str(base), "python3", "/usr/bin/python3")):
+        if shutil.which(python) and calls.run([python, "-m", "pip", "--version"], PATIENCE_S).code == 0:
+            return [python, "-m", "pip"]
+    raise ConnectError(
+        "no Python here has pip, which fetches packages: install it, or connect without --offline"
+    )
 
 
 def _platform_options(probe: Probe) -> list[str]:

@@ -149,18 +149,16 @@ class Intake:
         Raises:
             OSError: the folder cannot be read.
         """
-        if self._unread or not self._scan_pace.may_begin(self.site.monotonic_s()):
+        if self._unread or not self._scan_pace.may_begin():
             return
-        began_s = self.site.monotonic_s()
         self._scan_pace.begins()
-        changed, seen, lines = self._listed()
-        self._unread.extend(path for _, path in sorted(changed))
-        # forgotten first seen to be gone: a file that was moved to or from hold keeps the id it was given
-        for path in [path for path in (*self._by_path, *self._again) if path not in seen]:
-            self._unread.append(path)
-        for line in lines - {_line_of(path) for path in seen}:
-            Path(line).unlink(missing_ok=True)  # of a task that went while nobody looked
-        self._scan_pace.took(began_s, self.site.monotonic_s())
+        with self._scan_pace.counted():
+            changed, seen, lines = self._listed()
+            self._unread.extend(path for _, path in sorted(changed))
+            # the gone come last: a file that was moved to or from hold keeps the id it was given
+            self._unread.extend(path for path in (*self._by_path, *self._again) if path not in seen)
+            for line in lines - {_line_of(path) for path in seen}:
+                Path(line).unlink(missing_ok=True)  # of a task that went while nobody looked
         self.look_on(FIRST_LOOK_S)
 
     def _listed(self) -> tuple[list[tuple[int, str]], set[str], set[str]]:

@@ -2,29 +2,47 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 REST: Final = 20.0
-"""So many times as long as it took, it rests: a twentieth of a core, however much there is."""
+"""So many times the processor time that it took, it rests: a twentieth of a core, however much there is."""
 
 
 @dataclass(slots=True)
 class Pace:
-    """When the next round may begin; all times are on the monotonic clock, in seconds."""
+    """When the next round may begin.
 
-    _spent_s: float = 0.0
-    _next_s: float = float("-inf")
+    Waiting for a disk or a network costs nobody else anything: there, a round rests as long as it took.
 
-    def may_begin(self, now_s: float) -> bool:
+    Args:
+        now_s: monotonic seconds.
+        spent_s: seconds of processor time.
+    """
+
+    now_s: Callable[[], float] = time.monotonic
+    spent_s: Callable[[], float] = time.thread_time
+    _cost_s: float = field(default=0.0, init=False)
+    _next_s: float = field(default=float("-inf"), init=False)
+
+    def may_begin(self) -> bool:
         """Tell whether it has rested."""
-        return now_s >= self._next_s
-
-    def took(self, began_s: float, ended_s: float) -> None:
-        """Count one part of a round, which may be its last."""
-        self._spent_s += ended_s - began_s
-        self._next_s = ended_s + REST * self._spent_s
+        return self.now_s() >= self._next_s
 
     def begins(self) -> None:
         """Count anew."""
-        self._spent_s = 0.0
+        self._cost_s = 0.0
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Count one part of a round, which may be its last."""
+        began_s, had_spent_s = self.now_s(), self.spent_s()
+        yield
+        ended_s = self.now_s()
+        self._cost_s += self.spent_s() - had_spent_s
+        self._next_s = ended_s + max(REST * self._cost_s, ended_s - began_s)

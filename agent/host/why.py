@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -32,7 +31,7 @@ class Whys:
 
     def begin(self, intake: Intake) -> None:
         """Go through all that waits once more; after a long way round not at once."""
-        if not self._pace.may_begin(time.monotonic()):
+        if not self._pace.may_begin():
             return
         self._pace.begins()
         waiting = [dropped.task_id for dropped in intake.waiting()]
@@ -46,11 +45,10 @@ class Whys:
         Raises:
             OSError: the disk; the lines are only information.
         """
-        began_s = time.monotonic()
         some = list(islice(self._left, MOST_AT_ONCE))
-        for task_id in some:
-            self.write(task_id, intake, plan)
-        self._pace.took(began_s, time.monotonic())
+        with self._pace.counted():
+            for task_id in some:
+                self.write(task_id, intake, plan)
         return len(some) == MOST_AT_ONCE
 
     def write(self, task_id: str, intake: Intake, plan: Plan) -> None:

@@ -116,7 +116,7 @@ OVERTAKEN = (
     ("plain", "rename@:claim", "during"),
     ("retried", "rename@:accepted", "during"),
     ("idempotent", "fsync@:prepare", "after"),
-    ("plain", "fsync@:put_in_place", "during"),
+    ("plain", "fsync@:make_folders", "during"),
     ("dependent", "fsync@:_copy", "after"),
     ("rerun", "rename@:write_status", "after"),
     ("timed-out", "rename@:publish", "running"),

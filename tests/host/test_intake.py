@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,6 +34,13 @@ class Slow:
 
     def __call__(self) -> float:
         self.now_s += STEP_S
+        return self.now_s
+
+
+class Fixed(Slow):
+    """A clock that stands still by itself."""
+
+    def __call__(self) -> float:
         return self.now_s
 
 
@@ -121,6 +129,7 @@ def test_a_scan_sees_what_no_event_told(
         case "held":
             (workspace.tasks / "a.json").rename(workspace.held / "a.json")
     slow.now_s += 3600
+    intake._scan_pace = Pace()
     intake.scan()
     look_at_all(intake)
     assert sorted(known(intake)) == (["b"] if what == "removed" else ["a", "b"])
@@ -132,33 +141,44 @@ def test_a_scan_sees_what_no_event_told(
     assert os.path.lexists(workspace.tasks / "a.why") == (what == "edited")
 
 
-def test_a_folder_that_takes_long_to_list_is_listed_less_often(
-    intake: Intake, slow: Slow, monkeypatch: pytest.MonkeyPatch
+def test_a_folder_that_costs_much_to_list_is_listed_less_often(
+    workspace: Workspace, intake: Intake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    intake._scan_pace = Pace(now_s=(wall := Slow()), spent_s=(spent := Slow()))
     listed: list[float] = []
     scandir = os.scandir
 
-    def list_slowly(folder: Path) -> object:
-        listed.append(slow())
+    def list_at_a_cost(folder: Path) -> object:
+        if folder == workspace.tasks:
+            listed.append(wall())
+            spent.now_s += 1.0
         return scandir(folder)
 
-    monkeypatch.setattr(os, "scandir", list_slowly)
-    for _ in range(200):
+    monkeypatch.setattr(os, "scandir", list_at_a_cost)
+    while len(listed) < 3:
         intake.scan()
-    assert 0 < len(listed) / 2 < 200 / REST * 4
-    assert (
-        min(after - before for before, after in zip(listed[::2], listed[2::2], strict=False)) > STEP_S * REST
-    )
+    assert min(after - before for before, after in pairwise(listed)) >= REST
 
 
 def test_a_pace_rests_in_proportion() -> None:
-    pace = Pace()
-    assert pace.may_begin(0)
-    pace.begins()
-    pace.took(0, 1)
-    pace.took(5, 6)
-    assert not pace.may_begin(6 + 2 * REST - 0.1)
-    assert pace.may_begin(6 + 2 * REST)
-    pace.begins()
-    pace.took(100, 100.5)
-    assert pace.may_begin(100.5 + 0.5 * REST)
+    wall, spent = Fixed(), Fixed()
+    pace = Pace(now_s=wall, spent_s=spent)
+    assert pace.may_begin()
+    for _ in range(2):
+        with pace.counted():
+            wall.now_s += 3
+            spent.now_s += 1
+    wall.now_s += 2 * REST - 0.1
+    assert not pace.may_begin()
+    wall.now_s += 0.1
+    assert pace.may_begin()
+
+
+def test_waiting_for_a_slow_disk_is_no_cost() -> None:
+    wall, spent = Fixed(), Fixed()
+    pace = Pace(now_s=wall, spent_s=spent)
+    with pace.counted():
+        wall.now_s += 3
+    assert not pace.may_begin()
+    wall.now_s += 3
+    assert pace.may_begin()

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium."""
+    """Debian's Chromium; Playwright keeps an event loop running meanwhile, which no other test may meet."""
     with chromium() as one:
         yield one
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from conftest import Bench
 
-    from agent.launchers.wrappers import Waiting
+    from agent.launchers.wrappers import Forks, Waiting
 
 LEDGER = 'echo ran >>"$RAN"'
 
@@ -28,21 +28,22 @@ def start(bench: Bench, launcher: ProcessLauncher) -> dict[str, Exception]:
     return dict(launcher.start_all([Start("t", tuple(bench.command), bench.root, attempt=bench.attempt)]))
 
 
-def servers() -> list[int]:
-    """The pids of our children that fork wrappers."""
+def servers(forks: Forks | None) -> list[int]:
+    """The pids of our children that fork wrappers for a launcher."""
+    name = forks._name.encode() if forks is not None else b"none"
     found = []
     for task in Path("/proc/self/task").iterdir():
         for pid in (task / "children").read_text().split():
             with suppress(OSError):
-                if b"wrap.py\0--serve" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                if b"wrap.py\0--serve\0" + name in Path(f"/proc/{pid}/cmdline").read_bytes():
                     found.append(int(pid))
     return found
 
 
 def ready(bench: Bench, launcher: ProcessLauncher) -> int:
     launcher.warm_up()
-    bench.wait(servers, "wrappers can be forked")
-    return int(servers()[0])
+    bench.wait(lambda: servers(launcher._forks), "wrappers can be forked")
+    return int(servers(launcher._forks)[0])
 
 
 def left(bench: Bench) -> list[str]:
@@ -53,8 +54,9 @@ def left(bench: Bench) -> list[str]:
 def launcher(bench: Bench) -> Iterator[ProcessLauncher]:
     launcher = ProcessLauncher(bench.root)
     yield launcher
+    forks = launcher._forks
     launcher.close()
-    bench.wait(lambda: not servers(), "nobody forks any more")
+    bench.wait(lambda: not servers(forks), "nobody forks any more")
 
 
 def test_it_runs_and_says_what_it_is(bench: Bench, launcher: ProcessLauncher) -> None:
