@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -221,6 +222,42 @@ def test_however_often_it_is_asked_for_there_is_one_terminal(site: Site, page: P
     site.host.wait(lambda: not attached(), "nobody is attached any more")
     site.host.open_gate("pressed-on")
     assert site.host.result("pressed")["state"] == "succeeded"
+
+
+PRESS = """([page, element, listener]) => window.socket.emit(
+    "event", {id: element, client_id: page, listener_id: listener, args: ["{}"]})"""
+"""Presses a button as NiceGUI's own script does."""
+
+
+def test_nobody_speaks_for_another_s_page(site: Site, browser: Browser, page: Page) -> None:
+    """Who knows a page's ids cannot press its buttons from a session that may only look."""
+    site.host.drop("another", "gate", "another-on", not_before="2099-01-01T00:00:00Z")
+    page.goto("/task/another")
+    hold = page.get_by_role("button", name="Hold")
+    expect(hold).to_be_visible()
+    frames: list[str] = []
+    page.on("websocket", lambda socket: socket.on("framesent", lambda frame: frames.append(str(frame))))
+    page.reload()
+    hold.click()
+    expect(page.locator(".chip").first).to_have_text("held")
+    sent = next(json.loads(each[each.index("[") :])[1] for each in reversed(frames) if '"event"' in each)
+    page.get_by_role("button", name="Release").click()
+    expect(page.locator(".chip").first).not_to_have_text("held")
+    before = [entry.event for entry in entries(site.host.ws) if entry.task_id == "another"]
+    context = logged_in(browser, site, storage_state={"cookies": [], "origins": []})
+    other = context.new_page()
+    other.goto("/task/another")
+    other.get_by_label("Token").fill(site.token("read"))
+    other.get_by_role("button", name="Log in").click()
+    expect(other.locator(".chip").first).to_be_visible()
+    words = [sent["client_id"], sent["id"], sent["listener_id"]]
+    other.evaluate(PRESS, words)
+    other.get_by_role("tab", name="Files").click()  # what is sent later is done: so was what was sent before
+    expect(other.get_by_role("tabpanel", name="Files")).to_be_visible()
+    assert [entry.event for entry in entries(site.host.ws) if entry.task_id == "another"] == before
+    page.evaluate(PRESS, words)
+    expect(page.locator(".chip").first).to_have_text("held")
+    context.close()
 
 
 def test_a_task_that_is_not_there(site: Site, browser: Browser) -> None:

@@ -14,8 +14,9 @@ PAGES: Final[tuple[str, ...]] = ("fleet", "tasks", "task", "collaborative", "cha
 
 def register(context: Context) -> None:
     """Declare the routes of every page."""
-    from agent.web.pages import frame  # noqa: PLC0415 - NiceGUI takes a second to import
+    from agent.web.pages import frame, sockets  # noqa: PLC0415 - NiceGUI takes a second to import
 
     frame.serve_static()
+    sockets.guard()
     for name in PAGES:
         importlib.import_module(f"{__name__}.{name}").register(context)
