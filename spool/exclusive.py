@@ -12,7 +12,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from spool.files import fsync_folder, is_at, rename
+from spool.files import await_name, fsync_folder, is_at, rename
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +41,9 @@ def _rename_new(source: Path, target: Path) -> None:
     code = _renameat2(source, target)
     if code in _UNSUPPORTED:
         _rename_by_link(source, target)
-    elif code != 0 and not (code == errno.ENOENT and is_at(target, inode)):
+    elif code == errno.ENOENT and is_at(target, inode):
+        await_name(target, inode)
+    elif code != 0:
         raise OSError(code, os.strerror(code), os.fspath(source), None, os.fspath(target))
 
 

@@ -6,7 +6,8 @@ Both orders are those of "All File Systems Are Not Created Equal" (OSDI 2014): a
 fsync leaves an empty file after a power cut.
 
 On NFS an answer may get lost, and the repeated request finds done what the first one did: ENOENT for a
-rename, EEXIST for a link. Such an error is believed only when the file is not where it was to go.
+rename, EEXIST for a link. Such an error is believed only when the file is not where it was to go. The kernel
+believed it, and goes on saying that nothing is there: so its cache is waited for.
 
 Standard library only: the wrapper imports this module without site-packages.
 """
@@ -17,13 +18,16 @@ import fcntl
 import os
 import signal
 import stat
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+LOOKUP_S = 60.0
+"""How long names are believed at most: acdirmax of nfs(5)."""
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
 
@@ -130,6 +134,16 @@ def is_at(path: Path, inode: int) -> bool:
         return False
 
 
+def await_name(path: Path, inode: int) -> None:
+    """Wait until a lookup tells what a listing has shown, but not for ever."""
+    give_up_s = time.monotonic() + LOOKUP_S
+    while time.monotonic() < give_up_s:
+        with suppress(FileNotFoundError):
+            if path.lstat().st_ino == inode:
+                return
+        time.sleep(0.01)  # a cache tells nobody that it has expired
+
+
 def rename(source: Path, target: Path) -> None:
     """Rename a file or a folder, however often the request is sent.
 
@@ -142,6 +156,7 @@ def rename(source: Path, target: Path) -> None:
     except FileNotFoundError:
         if not is_at(target, inode):
             raise
+        await_name(target, inode)
 
 
 def _write_temporary(target: Path, content: bytes, *, flushed: bool = True) -> tuple[Path, int]:
@@ -181,6 +196,7 @@ def put(target: Path, content: bytes, *, durable: bool = True) -> None:
         if not isinstance(error, FileNotFoundError) or not is_at(target, inode):
             temporary.unlink(missing_ok=True)
             raise
+        await_name(target, inode)
     if durable:
         fsync_folder(target.parent)
 

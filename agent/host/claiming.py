@@ -6,6 +6,7 @@ does not exist) ends the claim in the drop folder, in rejected/ or in results/: 
 
 from __future__ import annotations
 
+import errno
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -173,12 +174,18 @@ def _validate(site: Site, mine: Claim, source: Path, dropped: Dropped | None) ->
 
 
 def refuse(site: Site, mine: Claim, refusal: Refusal) -> None:
-    """End a claim in rejected/."""
+    """End a claim in rejected/.
+
+    Raises:
+        OSError: the disk; nothing was lost, and recovery goes on with it.
+    """
     source = mine.source
     # first: a refusal that is cut off must not leave what could be published
     remove(mine.folder / TASK)
     if source is not None:
-        reject(site.workspace, source, refusal, site.name, files=mine.files)
+        target = reject(site.workspace, source, refusal, site.name, files=mine.files)
+        if target is None and mine.source is not None:
+            raise OSError(errno.EAGAIN, "it is listed and cannot be looked at", str(source))
         log.warning("task rejected", file=source.name, what=refusal.what, task_id=mine.task_id)
     discard(mine)
 

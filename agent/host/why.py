@@ -54,8 +54,8 @@ class Whys:
     def write(self, task_id: str, intake: Intake, plan: Plan) -> None:
         """Write one task's line when it changed."""
         dropped = intake.get(task_id)
-        if dropped is None:
-            return
+        if dropped is None or task_id not in plan.index:
+            return  # being claimed, or refused: it is looked at again
         decision = plan.decision(task_id)
         state = State(getattr(decision, "state", State.QUEUED))
         reason = getattr(decision, "reason", "it starts now").removeprefix(f"{state}: ")

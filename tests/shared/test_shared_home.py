@@ -37,10 +37,11 @@ allowed_paths = ["/"]
 """
 
 
-def wait_for(condition: Callable[[], object], what: str) -> None:
+def wait_for(condition: Callable[[], object], what: str, seen: Callable[[], object] = str) -> None:
+    """Wait; `seen` says what is there when it takes too long."""
     deadline_s = time.monotonic() + LIMIT_S
     while not condition():
-        assert time.monotonic() < deadline_s, f"still not after {LIMIT_S:g} s: {what}"
+        assert time.monotonic() < deadline_s, f"still not after {LIMIT_S:g} s: {what}; {seen()}"
         time.sleep(0.2)
 
 
@@ -134,7 +135,22 @@ class SharedHome:
 
     def finished(self, ids: set[str]) -> None:
         """Wait until all these tasks have a result."""
-        wait_for(lambda: self.states().keys() >= ids, f"all are over; missing: {ids - self.states().keys()}")
+        wait_for(lambda: self.states().keys() >= ids, "all are over", lambda: self.left(ids))
+
+    def left(self, ids: set[str]) -> str:
+        """Say where those are that are not over, and what the agents said last."""
+        missing = sorted(ids - self.states().keys())
+        status = {name: (self.backing.sessions / name / "status.json") for name in missing}
+        told = {name: path.read_text() if path.exists() else None for name, path in status.items()}
+        lines = {name: path.read_text() for path in self.backing.tasks.glob("*.why") for name in [path.stem]}
+        logs = (self.backing.logs / "agent.log").read_text().splitlines()
+        about = [
+            line
+            for line in logs
+            if any(f"task_id={name}" in line for name in missing) or " INFO " not in line
+        ]
+        said = "\n".join((*about, *(host.said for host in self.hosts)))
+        return f"missing: {missing}\n{told}\n{lines}\n{said}"
 
 
 @pytest.fixture
