@@ -153,7 +153,8 @@ class RunPage:
         sights.cards.show({card["role"]: card for card in found["cards"]})
         sights.scores.show(found["scores"])
         sights.matrix.show(found["matrix"])
-        sights.dissent.show({name: found["scores"][name] for name in ("dissent", "said_dissent")})
+        counted = ("consensus_percent", "dissent", "said_dissent")
+        sights.dissent.show({name: found["scores"][name] for name in counted})
         sights.trouble.show(
             {"trouble": found["trouble"], "rated": len(found["rated"]), "done": report is not None}
         )
