@@ -216,11 +216,22 @@ remove_old_environments() {
         if [ "$folder" = "$share/$1" ] || ! [ -d "$folder" ]; then
             continue
         fi
-        if ! grep -qsF "$folder/" /proc/[0-9]*/cmdline /proc/[0-9]*/environ; then
+        if ! is_used "$folder"; then
             rm -rf "$folder"
             changed "removed $folder, which nothing uses any more"
         fi
     done
+}
+
+# A tmux server goes on naming the words that once started it; it runs nothing of them.
+is_used() {
+    local process
+    for process in /proc/[0-9]*; do
+        if grep -qsF "$1/" "$process/cmdline" "$process/environ" && ! grep -qsx 'tmux: server' "$process/comm"; then
+            return 0
+        fi
+    done
+    return 1
 }
 
 # ---------------------------------------------------------------------------------------------------- doctor

@@ -326,7 +326,8 @@ def test_an_upgrade_while_a_session_runs(fleet: FleetUnderTest) -> None:
         *("succeeded", "through", 1),
     )
     audit(fleet, {"upgraded"})
-    assert any("nothing uses any more" in line for line in connect(fleet, host)["changed"])
+    again = " ".join(connect(fleet, host)["changed"])
+    assert "nothing uses any more" in again, host.does("grep -laF venv- /proc/[0-9]*/cmdline /proc/[0-9]*/environ")
     assert connect(fleet, host)["changed"] == []
 
 
