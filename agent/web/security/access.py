@@ -29,7 +29,7 @@ class Access:
         """Open a session for who has a token; return the cookie's value, None when it is no token."""
         token = self.tokens.check(text)
         if token is None:
-            self.attempts.failed(address)
+            self._refuse(address, "token")
             return None
         append(self.workspace, "login", who=token.name, address=address, by="token")
         return self.sessions.open_with(token)
@@ -38,7 +38,7 @@ class Access:
         """Open a session for who has a login link; return the cookie's value, None when it is used up."""
         link = self.links.use(key)
         if link is None:
-            self.attempts.failed(address)
+            self._refuse(address, "link")
             return None
         append(self.workspace, "login", who=link.name, address=address, by="link")
         return self.sessions.open_as(link.name, link.scopes)
@@ -48,3 +48,8 @@ class Access:
         if identity.session is not None:
             self.sessions.close(identity.session)
             append(self.workspace, "logout", who=identity.name)
+
+    def _refuse(self, address: str, by: str) -> None:
+        """Count a failed login; in the audit log stands who failed too often: a line for many tries."""
+        if self.attempts.failed(address):
+            append(self.workspace, "login-refused", who="nobody", address=address, by=by)

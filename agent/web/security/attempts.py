@@ -33,8 +33,8 @@ class Attempts:
             failed = self._recent(address)
             return max(0.0, failed[0] + WINDOW_S - self._clock()) if len(failed) >= FAILURES else 0.0
 
-    def failed(self, address: str) -> None:
-        """Note a failure."""
+    def failed(self, address: str) -> bool:
+        """Note a failure; tell whether it was one too many: from now on this address must wait."""
         with self._lock:
             failed = self._recent(address)
             failed.append(self._clock())
@@ -42,6 +42,7 @@ class Attempts:
             self._failed.move_to_end(address)
             while len(self._failed) > MAX_ADDRESSES:
                 self._failed.popitem(last=False)
+            return len(failed) >= FAILURES
 
     def _recent(self, address: str) -> deque[float]:
         failed = self._failed.get(address) or deque(maxlen=FAILURES)

@@ -117,9 +117,9 @@ def test_a_link_works_once_and_for_a_short_time(workspace: Workspace) -> None:
 def test_failures_make_an_address_wait() -> None:
     now = [100.0]
     attempts = Attempts(lambda: now[0])
-    for _ in range(FAILURES):
+    for number in range(1, FAILURES + 1):
         assert attempts.wait_s("10.0.0.1") == 0
-        attempts.failed("10.0.0.1")
+        assert attempts.failed("10.0.0.1") == (number == FAILURES)
     assert attempts.wait_s("10.0.0.1") == WINDOW_S
     assert attempts.wait_s("10.0.0.2") == 0
     now[0] += WINDOW_S

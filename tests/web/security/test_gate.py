@@ -117,6 +117,7 @@ def test_logging_out_needs_the_page_too(browser: httpx.Client, served: str) -> N
 def test_too_many_logins_must_wait(
     client_of: Callable[..., httpx.Client], served: str, api: httpx.Client
 ) -> None:
+    """Who failed so often stands in the audit log, once."""
     client = client_of()
     own = {"Origin": served}
     for _ in range(FAILURES):
@@ -128,6 +129,8 @@ def test_too_many_logins_must_wait(
     assert again.status_code == 429
     assert f"try again in {again.headers['retry-after']} s" in again.text  # a page: people read it
     assert api.get("/api/v1/me").status_code == 200
+    (refused,) = api.get("/api/v1/audit", params={"event": "login-refused"}).json()["entries"]
+    assert (refused["who"], refused["details"]["by"]) == ("nobody", "token")
 
 
 @pytest.mark.parametrize("kind", ["image", "iframe", "empty"])
