@@ -36,6 +36,8 @@ STATES = ("succeeded", "lost", "failed")
 """In which a task of the crowd may end whose wrapper, or whose tool, may be killed."""
 SCAN_INTERVAL_S = 2.0
 SOAK_OPTIONS = "keep_count = 300\nmax_log_bytes = 1000000\n"
+CROWD_OPTIONS = f"keep_count = {10 * TASKS}\n"
+"""All are looked for at the end."""
 SPARED = "H"
 """The agent that is never killed in the soak."""
 MOST_GROWTH = 1.25
@@ -144,7 +146,7 @@ def play(base: Path, case: dict[str, Any]) -> dict[str, Any]:
         options = world.root / "configs" / "agent.toml"
         # eight agents that look at everything three times a second would measure themselves
         text = options.read_text().replace("scan_interval_s = 0.3", f"scan_interval_s = {SCAN_INTERVAL_S}")
-        options.write_text(text + (SOAK_OPTIONS if soak else ""))
+        options.write_text(text + (SOAK_OPTIONS if soak else CROWD_OPTIONS))
         if soak:
             crowd.keep_up()
             world.until(lambda: all(_works(world, name) for name in AGENTS), 30)
