@@ -43,6 +43,8 @@ SPARED = "H"
 MOST_GROWTH = 1.25
 SAMPLE_EVERY_S = 5.0
 CLEAN_EVERY_S = 20.0
+CLEAN_EVERY_TASKS = 100
+"""Well below what retention keeps: none is pruned before it was looked at, however fast they come."""
 REST_S = 180.0
 
 
@@ -153,6 +155,7 @@ def play(base: Path, case: dict[str, Any]) -> dict[str, Any]:
             at_rest.append(_sample(crowd, 0, 0))
         ends_s = began_s + case.get("seconds", float("inf"))
         next_fault_s = next_sample_s = next_clean_s = 0.0
+        next_clean_tasks = 0
         while load.number < case.get("tasks", 1 << 60) and time.monotonic() < ends_s:
             crowd.keep_up()
             load.drop(case.get("tasks", 1 << 60))
@@ -160,10 +163,10 @@ def play(base: Path, case: dict[str, Any]) -> dict[str, Any]:
             if now_s >= next_fault_s:
                 crowd.disturb()
                 next_fault_s = now_s + draw.uniform(0.5, 3)
-            if soak and now_s >= next_clean_s:
+            if soak and (now_s >= next_clean_s or load.number >= next_clean_tasks):
                 load.look_at_results()
                 world.run("clean", "clean")
-                next_clean_s = now_s + CLEAN_EVERY_S
+                next_clean_s, next_clean_tasks = now_s + CLEAN_EVERY_S, load.number + CLEAN_EVERY_TASKS
             if soak and now_s >= next_sample_s:
                 samples.append(_sample(crowd, now_s - began_s, load.number))
                 next_sample_s = now_s + SAMPLE_EVERY_S

@@ -99,10 +99,20 @@ def play(base: Path, case: dict[str, Any]) -> dict[str, Any]:
         return {
             "injected": world.injected(),
             "violations": sorted(set(found)),
-            "tail": world.tail() if found else "",
+            "tail": _failures(world) + world.tail() if found else "",
         }
     finally:
         world.end()
+
+
+def _failures(world: World) -> str:
+    """Tell why steps failed, a line for each."""
+    lines = []
+    for path in sorted((world.root / "results" / "q" / "collab").glob("**/[1-5]-*.json")):
+        with contextlib.suppress(OSError, ValueError):
+            step = read_json(path)
+            lines.append(f"{path.parent.name}/{path.name}: {step['state']}: {step['reason'][:300]}\n")
+    return "".join(lines)
 
 
 def _work(world: World, found: list[str]) -> None:
@@ -156,6 +166,7 @@ def _mistakes(world: World) -> list[str]:
 def _server(folder: Path) -> subprocess.Popen[bytes]:
     """Start the models of this worker; they end with it, since their input does."""
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "port").unlink(missing_ok=True)  # of a former worker's models
     return subprocess.Popen([sys.executable, "-m", "faults.models", str(folder)], stdin=subprocess.PIPE)
 
 
