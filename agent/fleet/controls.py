@@ -21,6 +21,8 @@ from spool.answers import APPROVALS, answer_bytes, numbered_answers
 from spool.control import Control, parse_control
 from spool.exclusive import move_new
 from spool.files import (
+    NotRegularError,
+    TooLargeError,
     fsync_folder,
     make_folder,
     no_writer_holds,
@@ -49,6 +51,8 @@ MAX_CONTROL_BYTES: Final = 4 << 20
 MAX_REQUEST_BYTES: Final = 2 << 20
 CANCEL_SUFFIX: Final = ".cancel"
 """tasks/ID.cancel beside tasks/ID.json: a task that waits has no session to put `cancel` into."""
+_WRONG: Final = (RequestError, ValueError, NotRegularError, TooLargeError, FileNotFoundError, PermissionError)
+"""What tells of the control or of what it is about; any other error is one of the moment."""
 _PAUSE: Final = re.compile(r"paused(?:\.(tool|group)\.(.+))?")
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
@@ -224,7 +228,7 @@ def read_pauses(mirror: Mirror, controls: Controls) -> None:
 
 
 def finish_taking(mirror: Mirror) -> None:
-    """Go on with what a killed collector had taken up."""
+    """Go on with what was taken up before a kill or an error of the disk."""
     for name in sorted(_names(mirror.outbox_controls)):
         if name.startswith(".") and is_ulid(name[1:27]) and name[27:28] == "~":
             _finish(mirror, mirror.outbox_controls / name)
@@ -263,12 +267,15 @@ def _finish(mirror: Mirror, taken: Path) -> None:
     if not (mirror.sent_controls / name).exists():
         try:
             control = _control(mirror, taken, ulid, do, about, number)
-        except (RequestError, ValueError, OSError) as error:
+        except _WRONG as error:
             what = f"it cannot be done on {mirror.name}: {error}"
             log.warning("control refused", host=mirror.name, do=do, about=about, what=str(error))
             plain = taken.with_name(f"{about}.{do}.{ulid}")
             taken.rename(plain)
             _refuse(mirror, plain, what)
+            return
+        except OSError as error:
+            log.warning("control waits", host=mirror.name, do=do, about=about, what=str(error))
             return
         put(mirror.outbox_controls / name, control.encoded())
     remove(taken)

@@ -80,6 +80,7 @@ class Desk:
         """
         if not self._begun:
             self._go_on(rules)
+        controls.finish_taking(self.mirror)
         controls.read_sessions(self.mirror)
         for path in list(controls.waiting_cancels(self.mirror)):
             controls.read_cancel(self.mirror, path)
@@ -96,7 +97,6 @@ class Desk:
                 discard(parcel)
             else:
                 mend(self.mirror, parcel)
-        controls.finish_taking(self.mirror)
         self._door.finish_accepting(rules)
         self._begun = True
 
