@@ -10,7 +10,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from agent.fleet import controls
+from agent.fleet import asked
 from agent.fleet.accept import Door, is_refused
 from agent.fleet.controls import Controls, order
 from agent.fleet.ending import hide, mend
@@ -80,11 +80,11 @@ class Desk:
         """
         if not self._begun:
             self._go_on(rules)
-        controls.finish_taking(self.mirror)
-        controls.read_sessions(self.mirror)
-        for path in list(controls.waiting_cancels(self.mirror)):
-            controls.read_cancel(self.mirror, path)
-        controls.read_pauses(self.mirror, self.controls)
+        asked.finish_taking(self.mirror)
+        asked.read_sessions(self.mirror)
+        for path in list(asked.waiting_cancels(self.mirror)):
+            asked.read_cancel(self.mirror, path)
+        asked.read_pauses(self.mirror, self.controls)
         return self._look_at_tasks(now_s, rules)
 
     def _go_on(self, rules: Rules) -> None:

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Final
 from agent import log
 from agent.fleet import local, reassign
 from agent.fleet.accept import known_on
+from agent.fleet.asked import read_retry
 from agent.fleet.capacity import Pulses
-from agent.fleet.controls import read_retry
 from agent.fleet.deciding import Deciding
 from agent.fleet.desk import Desk
 from agent.fleet.ending import hide

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent.fleet import controls
+from agent.fleet import asked, controls
 from agent.fleet.layout import Mirror
 
 if TYPE_CHECKING:
@@ -45,18 +45,18 @@ def test_an_answer_waits_while_the_disk_fails(
 
     answer(mirror, b"yes\n")
     with monkeypatch.context() as patched:
-        patched.setattr(controls, "read_regular", fail)
-        controls.read_sessions(mirror)
-        controls.finish_taking(mirror)
+        patched.setattr(asked, "read_regular", fail)
+        asked.read_sessions(mirror)
+        asked.finish_taking(mirror)
     assert unsent.unsent() == []
     assert list(mirror.workspace.rejected.iterdir()) == []
-    controls.finish_taking(mirror)
+    asked.finish_taking(mirror)
     (control,) = unsent.unsent()
     assert (control.do, control.task_id, control.text) == ("answer", "t1", "yes\n")
 
 
 def test_an_answer_that_is_no_text_is_refused(mirror: Mirror, unsent: Controls) -> None:
     answer(mirror, b"\xff\xfe")
-    controls.read_sessions(mirror)
+    asked.read_sessions(mirror)
     assert unsent.unsent() == []
     assert any(path.name.endswith(".error.json") for path in mirror.workspace.rejected.iterdir())
