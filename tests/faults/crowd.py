@@ -41,6 +41,8 @@ CROWD_OPTIONS = f"keep_count = {10 * TASKS}\n"
 SPARED = "H"
 """The agent that is never killed in the soak."""
 MOST_GROWTH = 1.25
+MOST_PROCESSES = 5 * len(AGENTS)
+"""Of each: the agent, its tmux client, perhaps a server, what forks wrappers, and the one forked ahead."""
 SAMPLE_EVERY_S = 5.0
 CLEAN_EVERY_S = 20.0
 CLEAN_EVERY_TASKS = 100
@@ -285,8 +287,13 @@ def _come_to_rest(crowd: Crowd) -> list[str]:
     if not crowd.world.until(done, REST_S):
         left = [n for n in checker.names(root / "sessions") if checker.TASK_ID.fullmatch(n)]
         return [f"liveness: {left[:9]} did not end within {REST_S:g} s after the load"]
-    crowd.world.until(lambda: len(checker.processes_of(crowd.world.base)) <= len(AGENTS) + 1, 10)
-    return []
+    crowd.world.until(lambda: not _wrappers(crowd), REST_S)
+    return [f"soak: a wrapper is left: {line}" for line in _wrappers(crowd)]
+
+
+def _wrappers(crowd: Crowd) -> list[str]:
+    lines = checker.processes_of(crowd.world.base).values()
+    return [line for line in lines if checker.part_of(line) == "wrapper"]
 
 
 def _sample(crowd: Crowd, at_s: float, tasks: int) -> dict[str, float]:
@@ -344,9 +351,11 @@ def _grown(samples: list[dict[str, float]], at_rest: list[dict[str, float]]) -> 
     before, after = at_rest
     found += [
         f"soak: at rest there were {before[name]} {name} before the load, and {after[name]} after it"
-        for name in ("descriptors", "threads", "processes")
+        for name in ("descriptors", "threads")
         if after[name] > before[name] + 2
     ]
+    if after["processes"] > MOST_PROCESSES:
+        found.append(f"soak: at rest there are {after['processes']} processes")
     return found
 
 
