@@ -229,14 +229,7 @@ class Collector:
         try:
             if connect(one) and self._options.start_agents and not one.host.restricted:
                 start_agent(one)
-            slot = self._slots.take(self.stop)
-            if slot is not None:
-                one.watching.quiet = slot.release
-                one.watching.progress = partial(self.progress, name) if self.progress else None
-                try:
-                    done = exchange(one, self._sending)
-                finally:
-                    slot.release()
+            done = self._exchange_in_turn(one)
         except TransferError as error:
             failure = str(error)
             if rsync.is_away(error.code):
@@ -253,6 +246,21 @@ class Collector:
             clock.running = False
             return
         self._note(one, clock, done, failure)
+
+    def _exchange_in_turn(self, one: Peer) -> Round | None:
+        """Exchange with a connected host when there is room; None when we are to stop."""
+        connected_s = time.monotonic()
+        slot = self._slots.take(self.stop)
+        if slot is None:
+            return None
+        one.watching.quiet = slot.release
+        one.watching.progress = partial(self.progress, one.host.name) if self.progress else None
+        try:
+            if time.monotonic() - connected_s > ssh.PERSIST_S / 2:
+                connect(one)  # nobody used the connection meanwhile: it ended, or is about to
+            return exchange(one, self._sending)
+        finally:
+            slot.release()
 
     def _note(self, one: Peer, clock: Clock, done: Round | None, failure: str | None) -> None:
         """Write what became of a round, and when the next is; wake who decides when something changed."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from typing import TYPE_CHECKING
 
-from fleet_network import COLLECTOR, digest
+from fleet_network import COLLECTOR, digest, fill, wait_for
 
-from agent.fleet import fetching
+from agent.fleet import fetching, ssh
 from agent.fleet.waiting import mirrored_tasks
 from spool.enrol import enrol, mark
 from spool.view import in_session
@@ -261,3 +262,26 @@ def test_health_reports_come_and_stay(network: Network) -> None:
     assert reports == [f"healthcheck-20260101-0000{second:02d}.log" for second in range(12)]
     assert (seen / reports[11]).read_text() == "well at 11\n"
     assert "no health report" in network.state("a").refused[0]
+
+
+def test_a_connection_that_ended_while_a_host_waited_is_opened_again(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not one for each transfer: of 200 hosts, the last waited for longer than an unused one is kept."""
+    monkeypatch.setattr(ssh, "PERSIST_S", 3)
+    remote = network.host("a")
+    fill(remote)
+    one = network.collector()
+    slots = [one._slots.take(one.stop) for _ in range(one._options.jobs)]
+    thread = threading.Thread(target=one.run_once)
+    thread.start()
+    socket = one.peers["a"].links[0].socket  # to ask ssh would be to use it
+    wait_for(socket.exists, "it is open")
+    wait_for(lambda: not socket.exists(), "nobody used it")
+    for slot in slots:
+        assert slot is not None
+        slot.release()
+    thread.join(60)
+    assert not thread.is_alive()
+    assert network.state("a").reachable
+    assert remote.sshd.connections() == 2
