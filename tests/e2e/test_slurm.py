@@ -69,8 +69,8 @@ def test_a_task_runs_on_a_node(host: Host, slurm: Cluster) -> None:
     host.drop("t", "gate", "open")
     host.wait_for_run("t")
     host.wait_for_state("t", "running")
-    number, state, _node, _name = jobs(slurm)[0]
-    assert state == "RUNNING"
+    # another test's job may still be COMPLETING
+    (number,) = (number for number, state, _node, _name in jobs(slurm) if state == "RUNNING")
     assert attached(host, "t").startswith(f"srun --jobid={number} --overlap --pty tmux ")
     host.open_gate("open")
     result = host.result("t")

@@ -58,7 +58,7 @@ def test_a_rule_hands_over_and_is_named(pages: Any, host: Any, serious: Any) -> 
     assert serious(page) == []
     answer.get_by_role("link", name="The whole run").click()
     page.wait_for_url("**/collab/*")
-    expect(page.get_by_text(f"handed over by the rule {rule}")).to_be_visible()
+    expect(page.get_by_text(f"handed over by the rule {rule}", exact=True)).to_be_visible()
 
 
 def test_never_handed_over_when_the_person_says_so(pages: Any, host: Any, brain: Any) -> None:
