@@ -12,13 +12,12 @@ import os
 import signal
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 PROC = Path("/proc")
+STAT_BYTES = 4096
+"""More than 52 numbers and a name of 64 bytes ever take."""
 MARKER = "AISPOOL_ATTEMPT"
 """Environment name that holds the attempt's folder in every process of a tool."""
 
@@ -70,13 +69,15 @@ class Tree:
         except FileNotFoundError:
             lock = None
         return {
-            stat.pid
-            for stat in all_stats()
-            if stat.pid != os.getpid()
-            and (_environment_holds(stat.pid, wanted) or (lock is not None and _holds(stat.pid, lock)))
+            pid
+            for pid in all_pids()
+            if pid != os.getpid()
+            and (_environment_holds(pid, wanted) or (lock is not None and _holds(pid, lock)))
+            and read_stat(pid) is not None
         }
 
 
+@cache
 def boot_id() -> str:
     """Return what changes at every boot (random(4))."""
     return (PROC / "sys/kernel/random/boot_id").read_text().strip()
@@ -85,21 +86,26 @@ def boot_id() -> str:
 def read_stat(pid: int) -> Stat | None:
     """Return a process's record; None when there is none, or only its zombie."""
     try:
-        text = (PROC / str(pid) / "stat").read_text(errors="replace")
-    except (FileNotFoundError, ProcessLookupError):
+        # opened and read as such: a file object makes three times as many calls, and a record is one read
+        descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
         return None
+    try:
+        text = os.read(descriptor, STAT_BYTES)
+    except ProcessLookupError:
+        return None
+    finally:
+        os.close(descriptor)
     # the name stands in brackets and may hold anything, brackets too
-    fields = text[text.rindex(")") + 2 :].split()
-    if fields[0] in "ZX":
+    fields = text[text.rindex(b")") + 2 :].split()
+    if fields[0] in b"ZX":
         return None
-    return Stat(pid, fields[0], int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19]))
+    return Stat(pid, fields[0].decode(), int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19]))
 
 
-def all_stats() -> Iterator[Stat]:
-    """Yield every living process that we can see."""
-    for name in os.listdir(PROC):
-        if name.isdigit() and (stat := read_stat(int(name))) is not None:
-            yield stat
+def all_pids() -> list[int]:
+    """Return every process that we can see."""
+    return [int(name) for name in os.listdir(PROC) if name.isdigit()]
 
 
 def start_ticks(pid: int) -> int | None:
@@ -115,7 +121,17 @@ def is_same(pid: int, ticks: int, boot: str) -> bool:
 
 def group_members(group: int) -> set[int]:
     """Return the living processes of a group, without ourselves."""
-    return {stat.pid for stat in all_stats() if stat.group == group and stat.pid != os.getpid()}
+    us = os.getpid()
+    # most are not: one call tells, where reading each record takes milliseconds
+    found = [read_stat(pid) for pid in all_pids() if pid != us and _is_in(pid, group)]
+    return {stat.pid for stat in found if stat is not None and stat.group == group}
+
+
+def _is_in(pid: int, group: int) -> bool:
+    try:
+        return os.getpgid(pid) == group
+    except OSError:
+        return False  # just gone, or hidden from us
 
 
 def _environment_holds(pid: int, wanted: bytes) -> bool:

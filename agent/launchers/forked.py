@@ -86,5 +86,5 @@ class Starter:
 
 
 def _new_session(fork: Fork, wrapper: Waiting) -> str:
-    holds = f"sh -c '{_HOLDS}' aispool {wrapper.pid} {wrapper.pipe}"
+    holds = f"/bin/sh -c '{_HOLDS}' aispool {wrapper.pid} {wrapper.pipe}"
     return f"new-session -d -P -F '#{{pane_tty}}' -s {fork.session} -- {holds}"

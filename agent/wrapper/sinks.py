@@ -54,7 +54,8 @@ class CappedFile:
             self._put(bytes(self._tail))
             self._tail.clear()
         try:
-            os.fsync(self._fd)
+            if self.total_bytes:
+                os.fsync(self._fd)
         except OSError:
             self._failed = True
         os.close(self._fd)

@@ -24,6 +24,8 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NoReturn
 
+from agent.proctree import boot_id
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -48,6 +50,7 @@ def serve(name: str, run: Run) -> int:
         return 0  # it is gone already
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries them
     _retitle(["--serve", name])
+    boot_id()  # read once, for all of them
     gc.freeze()  # what is ours stays shared
     while True:
         asked, connections, _, _ = socket.recv_fds(owner, 1, 1)

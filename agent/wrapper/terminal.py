@@ -105,9 +105,11 @@ class Answers:
     _typed_s: float = 0.0
 
     def __post_init__(self) -> None:
-        for note in self.noted.parent.parent.glob(f"*/{self.noted.name}"):
-            with suppress(NotRegularError, TooLargeError):  # the tool may write there, too
-                self._used.update(os.fsdecode(read_regular(note, MAX_ANSWER_BYTES)).split("\n"))
+        for attempt in self.noted.parent.parent.iterdir():
+            # the tool may write there, too
+            with suppress(FileNotFoundError, NotADirectoryError, NotRegularError, TooLargeError):
+                noted = read_regular(attempt / self.noted.name, MAX_ANSWER_BYTES)
+                self._used.update(os.fsdecode(noted).split("\n"))
 
     def take(self, now_s: float, *, asked: bool) -> None:
         """Look for the answer to a question that is asked."""
