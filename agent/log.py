@@ -78,6 +78,8 @@ def open_log(file: Path, agent: str, *, to_terminal: bool) -> None:
     """Send the agent's log to its file, and to standard error as well when a person looks on."""
     close_log()
     logging.raiseExceptions = False  # a full disk loses lines of the log, and nothing else
+    # no line of ours names them, and finding them out is a third of what a line costs
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     _log.setLevel(logging.INFO)
     _log.propagate = False
     handlers: list[logging.Handler] = [SharedRotatingHandler(file, delay=True)]

@@ -67,27 +67,35 @@ class _Hinting(FileSystemEventHandler):
 
 
 class Watch:
-    """Watches some folders, without what lies in their sub folders."""
+    """Watches some folders, without what lies in their sub folders.
 
-    def __init__(self, folders: Iterable[Path], tell: Callable[[Hint], None]) -> None:
-        self._folders = tuple(folders)
+    Args:
+        folders: where anything that happens is told.
+        tell: is called in a thread of the observer.
+        bells: where a file only has to be closed after writing: what is not told costs nothing.
+    """
+
+    def __init__(
+        self, folders: Iterable[Path], tell: Callable[[Hint], None], bells: Iterable[Path] = ()
+    ) -> None:
+        self._kinds = dict.fromkeys(folders, KINDS) | {bell: [FileClosedEvent] for bell in bells}
         self._tell = tell
         self._observer: BaseObserver | None = None
         self._identities: tuple[tuple[int, int], ...] = ()
 
     def check(self) -> None:
         """Begin to watch, or begin again when the observer died or a folder is another one now."""
-        identities = tuple((s.st_dev, s.st_ino) for s in (folder.stat() for folder in self._folders))
+        identities = tuple((s.st_dev, s.st_ino) for s in (folder.stat() for folder in self._kinds))
         if self._observer is not None and self._observer.is_alive() and identities == self._identities:
             return
         if self._observer is not None:
-            log.warning("watching begins again", folders=len(self._folders))
+            log.warning("watching begins again", folders=len(self._kinds))
         self.stop()
         observer = Observer()
         handler = _Hinting(self._tell)
         try:
-            for folder in self._folders:
-                observer.schedule(handler, str(folder), event_filter=KINDS)
+            for folder, kinds in self._kinds.items():
+                observer.schedule(handler, str(folder), event_filter=kinds)
             observer.start()
         except OSError as error:
             # no watches left (inotify(7) max_user_watches): the scans find everything, only later
