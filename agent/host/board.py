@@ -24,6 +24,7 @@ from agent.host.trouble import TakenOverError, is_everybodys
 from agent.host.waiting import WITH_CLUSTER
 from spool.attempt import Phase
 from spool.claim import TASK, Claim, reclaim_result
+from spool.files import sync_names
 from spool.known import state_on_disk
 from spool.names import is_task_id
 from spool.records import DamagedError, Result, State
@@ -31,9 +32,11 @@ from spool.refusal import Refusal
 from spool.results import finish
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agent.config import AgentConfig
     from agent.host.intake import Dropped, Intake
-    from agent.host.outbox import Outbox
+    from agent.host.outbox import Event, Outbox
     from agent.host.room import Limits
     from agent.host.schedule import WaitingIndex
     from agent.host.session import Session
@@ -93,6 +96,17 @@ class Board:
         for session in list(self.sessions.values()):
             if session.state is not State.DEFERRED:
                 self._step(session)
+
+    def next_status_s(self) -> float | None:
+        """Return when the next status that was put off is to be written, on the monotonic clock."""
+        due = [session.write_at_s for session in self.sessions.values() if session.write_at_s is not None]
+        return min(due, default=None)
+
+    def write_statuses(self, due_s: float) -> None:
+        """Write what was put off until then, on the monotonic clock."""
+        for session in list(self.sessions.values()):
+            if session.write_at_s is not None and session.write_at_s <= due_s:
+                self._alone(session, lambda one: one.write_status(self._site))
 
     def answer_bell(self, task_id: str) -> None:
         """Look at one task now."""
@@ -254,9 +268,13 @@ class Board:
         self._step(session)
 
     def _step(self, session: Session) -> None:
-        """Bring one session forward as far as it goes; what keeps one from it harms no other."""
+        """Bring one session forward as far as it goes."""
+        self._alone(session, self._bring_forward)
+
+    def _alone(self, session: Session, step: Callable[[Session], None]) -> None:
+        """Do something with one session; what keeps it from that harms no other."""
         try:
-            self._bring_forward(session)
+            step(session)
         except DamagedError as error:
             self._say(session, str(error))
         except OSError as error:
@@ -292,7 +310,7 @@ class Board:
                 session.look_at_attempts()  # written since we looked, by an agent that has let go of the task
             self._start_again(session)
         elif session.state is State.WAITING_INPUT and before is not State.WAITING_INPUT:
-            self._outbox.add("on-waiting", (session.folder / "status.json").read_bytes())
+            self._tell("on-waiting", session)
 
     def _begin(self, session: Session) -> None:
         refusal = prepare(self._site, session)
@@ -330,12 +348,13 @@ class Board:
         Raises:
             OSError: the disk; what was not started is started at the next look.
         """
+        sync_names()  # a wrapper relies on all that was prepared for it
         prepared, self._prepared = self._prepared, {}
         never = start(self._site, [session for session, _ in prepared.values()]) if prepared else {}
         for session, is_new in prepared.values():
             self._index.touch(session.task_id)
             if is_new:
-                self._outbox.add("on-start", (session.folder / "status.json").read_bytes())
+                self._tell("on-start", session)
         for task_id, words in never.items():
             session, _ = prepared[task_id]
             if session.attempt and record_end(self._site, session.attempt, None, words, None) is Phase.ENDED:
@@ -371,7 +390,7 @@ class Board:
 
     def _finish(self, session: Session, result: Result) -> None:
         if not session.told:
-            self._outbox.add("on-finish", result.encoded())
+            self._outbox.add("on-finish", result.encoded)
             session.told = True  # finishing is tried again for as long as the disk fails
         is_reviewed = intend_review(self._site, session.task, result)
         finish(self._site.workspace, session.folder, result)
@@ -386,7 +405,10 @@ class Board:
         self._index.remove(session.task_id)
         self._index.touch(session.task_id)
 
+    def _tell(self, event: Event, session: Session) -> None:
+        self._outbox.add(event, lambda: session.status(self._site).encoded())
+
     def _announce(self, task_id: str) -> None:
         file = self._site.workspace.results / task_id / "result.json"
         if file.exists():
-            self._outbox.add("on-finish", file.read_bytes())
+            self._outbox.add("on-finish", file.read_bytes)

@@ -231,7 +231,7 @@ def _say_started(site: Site, session: Session, error: LaunchError | None) -> Non
         return
     outlook = launcher_of(site, session).outlook(session.task_id)
     if outlook is None:
-        session.change(site, State.RUNNING, f"attempt {session.attempt.number} is starting")
+        session.change(site, State.RUNNING, f"attempt {session.attempt.number} is starting", soon=True)
     else:
         session.change(site, State.QUEUED, outlook.words)
     log.info("attempt launched", task_id=session.task_id, attempt=session.attempt.number)

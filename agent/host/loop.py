@@ -6,6 +6,7 @@ line; the next agent reads it again.
 
 from __future__ import annotations
 
+import math
 import queue
 import signal
 import time
@@ -29,11 +30,12 @@ from agent.host.why import Whys
 from agent.notify import Notifier, watchdog_interval_s
 from agent.tools.registry import Registry
 from agent.watch import Hint, Watch
+from spool.files import names_together
 from spool.names import WHY_SUFFIX, is_dropped_name
 from spool.records import DamagedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from agent.host.schedule import Plan
@@ -70,14 +72,14 @@ class Loop:
         self._reruns = RerunSearch(site.workspace)
         self._housekeeping = Housekeeping()
         ws = site.workspace
-        watched = (ws.tasks, ws.held, ws.configs, ws.results, site.bell, ws.inbox_tasks, ws.inbox_control)
-        self._watch = Watch(watched, self._hints.put)
+        watched = (ws.tasks, ws.held, ws.configs, ws.results, ws.inbox_tasks, ws.inbox_control)
+        self._watch = Watch(watched, self._hints.put, bells=(site.bell,))
         self._stopping = False
         self._disk_error: str | None = None
         self._blocked: str | None = None
         self._scan_at_s = 0.0
         self._relook_at_s = 0.0
-        self._scan_every_s = min(site.config.scan_interval_s, watchdog_interval_s() or float("inf"))
+        self._scan_every_s = min(site.config.scan_interval_s, watchdog_interval_s() or math.inf)
 
     def run(self) -> None:
         """Work until SIGTERM, or, when draining, until nothing is left to do."""
@@ -88,6 +90,8 @@ class Loop:
             self._notifier.ready("watching for tasks")
             while not self._stopping:
                 self._turn()
+            if not is_called_dead(self.site.folder):
+                self._board.write_statuses(math.inf)
             self._notifier.stopping()
             log.info("agent stops", running=len(self._board.sessions))
         finally:
@@ -105,6 +109,7 @@ class Loop:
         self._guard("looking", self._intake.examine_due)
         self._guard("deliveries", self._inbox.take_hinted)
         self._board.observe_active()
+        self._board.write_statuses(self.site.monotonic_s())
         self._disk_error = self._disk_error or self._board.trouble
         decided = self._schedule()
         if decided is not None:
@@ -124,14 +129,20 @@ class Loop:
             if decided is None:
                 return None
             acted = [self._guard("ending a task", partial(self._board.end, end)) for end in decided.ends]
-            acted += [
+            acted += self._guard("launching", partial(self._launch, decided)) or []
+            if not any(acted):
+                # what was decided and could not be done waits now, and its line is to say why
+                return self._guard("scheduling", self._decide) if acted else decided
+
+    def _launch(self, decided: Plan) -> list[bool | None]:
+        """Prepare what is to be launched, and start all of it together."""
+        with names_together():
+            acted = [
                 self._guard("launching", partial(self._board.launch, launch.task_id))
                 for launch in decided.launches
             ]
             self._guard("launching", self._board.start_prepared)
-            if not any(acted):
-                # what was decided and could not be done waits now, and its line is to say why
-                return self._guard("scheduling", self._decide) if acted else decided
+        return acted
 
     def _decide(self) -> Plan:
         now_s = self.site.utc_now().timestamp()
@@ -184,6 +195,8 @@ class Loop:
         waits = [0.0 if self._inbox.has_more or self._intake.has_more else self._scan_at_s - now_s]
         if (look_s := self._intake.next_look_s()) is not None:
             waits.append(look_s - now_s)
+        if (status_s := self._board.next_status_s()) is not None:
+            waits.append(status_s - now_s)
         if decided.next_due_s is not None:
             waits.append(decided.next_due_s - self.site.utc_now().timestamp())
         if self._board.is_ending_something:
@@ -199,8 +212,12 @@ class Loop:
                 there[self._hints.get_nowait()] = None
         except queue.Empty:
             pass
-        for item in there:
-            self._take(item)
+        self._guard("hints", partial(self._take_all, there))
+
+    def _take_all(self, items: Iterable[Hint | Wish]) -> None:
+        with names_together():
+            for item in items:
+                self._take(item)
 
     def _take(self, item: Hint | Wish) -> None:
         if item == "stop":
@@ -236,7 +253,7 @@ class Loop:
             if self._slots is not None:
                 config = config.model_copy(update={"slots": self._slots})  # the command line still wins
             self.site = self._board.reload(config, registry)
-            self._scan_every_s = min(config.scan_interval_s, watchdog_interval_s() or float("inf"))
+            self._scan_every_s = min(config.scan_interval_s, watchdog_interval_s() or math.inf)
             log.info("options reloaded")
         self._scan_at_s = 0.0
         self._notifier.ready("watching for tasks")

@@ -135,7 +135,9 @@ def _running(site: Site, session: Session, attempt: Attempt) -> None:
     question = _question(site, session, attempt)
     if question is None:
         session.question = None
-        changed = session.change(site, State.RUNNING, f"attempt {attempt.number} runs")
+        changed = session.change(
+            site, State.RUNNING, f"attempt {attempt.number} runs", soon=not session.on_cluster
+        )
     else:
         session.question = question
         changed = session.change(site, State.WAITING_INPUT, "it waits for a person's answer")

@@ -21,6 +21,7 @@ from spool.files import put_new, read_regular, remove
 from spool.names import new_ulid
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from agent.config import AgentConfig
@@ -57,10 +58,10 @@ class Outbox:
         """Use other options from now on."""
         self._config = config
 
-    def add(self, event: Event, document: bytes) -> None:
+    def add(self, event: Event, document: Callable[[], bytes]) -> None:
         """Write a notice down, when anybody wants to hear of such events."""
         if self._wanted(event):
-            put_new(self._folder / f"{new_ulid()}.{event}", document)
+            put_new(self._folder / f"{new_ulid()}.{event}", document())
 
     def deliver(self) -> None:
         """Begin to deliver what lies there, if anything does."""

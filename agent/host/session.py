@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from spool.records import AttemptRecord
     from spool.task import AcceptedTask
 
+STATUS_S = 0.05
+"""How long a start may stand in no status.json; writing it costs more than many a short command."""
 IDLE_STATES = frozenset({State.WAITING_INPUT, State.DEFERRED})
 """States that leave their slot to others."""
 
@@ -39,6 +41,7 @@ class Session:
         next_attempt_at: when a deferred task may go on.
         parked: it waits for the end of its provider's limit, and its tool with it.
         unwritten: status.json does not say yet where it stands.
+        write_at_s: when it is to say so, on the monotonic clock; None when nothing is put off.
         gone_s: since when an attempt on a cluster is not seen to run, on the monotonic clock.
         ending: what still has to die before the attempt is settled as lost.
         told: whether its end was announced.
@@ -61,6 +64,7 @@ class Session:
     question: str | None = None
     attach: str | None = None
     unwritten: bool = False
+    write_at_s: float | None = None
     gone_s: float | None = None
     ending: Ending | None = field(default=None, repr=False)
     told: bool = False
@@ -113,8 +117,14 @@ class Session:
             on_cluster=self.on_cluster,
         )
 
-    def change(self, site: Site, state: State, reason: str) -> bool:
+    def change(self, site: Site, state: State, reason: str, *, soon: bool = False) -> bool:
         """Take on a state and write it down; False when nothing changed.
+
+        Args:
+            site: our agent.
+            state: where it stands.
+            reason: why, in a sentence.
+            soon: write it within STATUS_S, and not at all when the task is over by then.
 
         Raises:
             OSError: it is not written; the next call writes it.
@@ -124,8 +134,10 @@ class Session:
         if state != self.state:
             self.since = site.utc_now()
         self.state, self.reason, self.unwritten = state, reason, True
-        self.write_status(site)
-        self.unwritten = False
+        if not soon:
+            self.write_status(site)
+        elif self.write_at_s is None:
+            self.write_at_s = site.monotonic_s() + STATUS_S
         return True
 
     def bound_wait(self, now: datetime) -> None:
@@ -135,12 +147,22 @@ class Session:
             self.next_attempt_at = min(self.next_attempt_at, now + timedelta(seconds=delay_s))
 
     def write_status(self, site: Site) -> None:
-        """Replace status.json by what we know."""
+        """Replace status.json by what we know.
+
+        Raises:
+            OSError: it is not written; the next change writes it.
+        """
+        self.write_at_s = None
+        self.status(site).write(self.folder / STATUS, durable=False)
+        self.unwritten = False
+
+    def status(self, site: Site) -> Status:
+        """Return what status.json is to say."""
         intent = self.intent
         attached = self.state in {State.RUNNING, State.WAITING_INPUT} and intent is not None
         if attached and self.attach is None and intent is not None and not self.on_cluster:
             self.attach = attach_command(site, intent)
-        Status(
+        return Status(
             task_id=self.task_id,
             tool=self.task.tool,
             command=self.task.command,
@@ -161,7 +183,7 @@ class Session:
             source_name=self.task.source_name,
             log=intent.log if intent else None,
             attempts=self.records,
-        ).write(self.folder / STATUS, durable=False)
+        )
 
     def look_at_attempts(self) -> None:
         """Find the latest attempt again, and what it intended."""

@@ -23,6 +23,9 @@ def test_sigterm_drains_and_the_next_adopts(host: Host) -> None:
     beat = host.read(agent.folder / "agent.json")
     assert beat is not None
     assert beat["state"] == "stopped"
+    status = host.status("runs")
+    assert status is not None
+    assert status["state"] == "running", "what was put off is written before it stops"
     assert host.ledger() == ["runs 001"]
     host.start(slots=1)
     host.open_gate("go")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from spool.workspace import Workspace
 
 
-FAILED_LATE = ("unlink@:move_finished", "fsync@:move_finished")
+FAILED_LATE = ("unlink@:move_finished", "fsync@:names_together")
 
 
 STRANDED_S = 30
@@ -47,7 +47,7 @@ def test_ended_task_is_not_started_by_recovery(play: Play, site: str, fault: str
 
 def test_failed_write_of_a_retry_does_not_strand_it(play: Play) -> None:
     """A full disk at the moment a retry is settled costs a scan, not the attempt."""
-    answer = clean(play, "retried", ["agent", 1, 1, "ENOSPC", "fsync@:settle"])
+    answer = clean(play, "retried", ["agent", 1, 1, "ENOSPC", "write@:settle"])
     assert answer["seconds"] < STRANDED_S
 
 
@@ -116,8 +116,9 @@ OVERTAKEN = (
     ("plain", "rename@:claim", "during"),
     ("retried", "rename@:accepted", "during"),
     ("idempotent", "fsync@:prepare", "after"),
-    ("plain", "fsync@:make_folders", "during"),
-    ("dependent", "fsync@:_copy", "after"),
+    ("plain", "link@:_write_intent", "after"),
+    ("plain", "fsync@Board.start_prepared", "during"),
+    ("dependent", "rename@:_copy", "after"),
     ("rerun", "rename@:write_status", "after"),
     ("timed-out", "rename@:publish", "running"),
     ("cancelled", "link@:_write_intent", "during"),

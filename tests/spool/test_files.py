@@ -16,12 +16,14 @@ from spool.files import (
     TooLargeError,
     make_folder,
     move,
+    names_together,
     no_writer_holds,
     open_regular,
     put,
     put_new,
     read_regular,
     remove,
+    sync_names,
 )
 
 if TYPE_CHECKING:
@@ -214,3 +216,88 @@ def test_a_writer_in_the_moment_of_the_lease_does_not_kill_us(tmp_path: Path) ->
     )
     assert done.returncode != -signal.SIGIO
     assert done.stdout == "lease broken\nTrue\n", done.stderr
+
+
+class Synced:
+    """What was synced, by inode, in order; one of them may fail."""
+
+    def __init__(self) -> None:
+        self.inodes: list[int] = []
+        self.failing: int | None = None
+
+    def __call__(self, descriptor: int) -> None:
+        inode = os.fstat(descriptor).st_ino
+        self.inodes.append(inode)
+        if inode == self.failing:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> Synced:
+    found = Synced()
+    monkeypatch.setattr(os, "fsync", found)
+    return found
+
+
+def test_names_are_synced_together_each_folder_once(tmp_path: Path, synced: Synced) -> None:
+    """Contents are synced at once and before their names; folders at the end, also under another name."""
+    folder, away = tmp_path / "folder", tmp_path / "away"
+    folder.mkdir()
+    inode = folder.stat().st_ino
+    with names_together():
+        put(folder / "a", b"a")
+        put_new(folder / "b", b"b")
+        assert synced.inodes == [(folder / name).stat().st_ino for name in "ab"]
+        move(folder, away)
+        assert inode not in synced.inodes
+    assert sorted(synced.inodes[2:]) == sorted([inode, tmp_path.stat().st_ino])
+    put(away / "c", b"c")
+    assert synced.inodes[-1] == inode, "what follows is synced at once again"
+
+
+def test_names_are_synced_before_somebody_relies_on_them(tmp_path: Path, synced: Synced) -> None:
+    """What went before is on disk then, and what follows is put off again."""
+    inode = tmp_path.stat().st_ino
+    with names_together():
+        put(tmp_path / "a", b"a")
+        sync_names()
+        assert synced.inodes.count(inode) == 1
+        put(tmp_path / "b", b"b")
+        assert synced.inodes.count(inode) == 1
+    assert synced.inodes.count(inode) == 2
+    sync_names()
+    assert synced.inodes.count(inode) == 2
+
+
+def test_many_folders_are_not_all_kept_open(tmp_path: Path, synced: Synced) -> None:
+    """A process may have few descriptors."""
+    before = len(os.listdir("/proc/self/fd"))
+    with names_together():
+        for number in range(300):
+            make_folder(tmp_path / f"{number}" / "inner")
+        assert len(os.listdir("/proc/self/fd")) < before + 150
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert {(tmp_path / f"{number}").stat().st_ino for number in range(300)} < set(synced.inodes)
+
+
+@pytest.mark.parametrize("raised", [True, False])
+def test_a_folder_that_cannot_be_synced_is_told(tmp_path: Path, synced: Synced, *, raised: bool) -> None:
+    """All others are synced, nothing stays open, and what the step itself raised is not forgotten."""
+    names = ("a", "b", "c")
+    for name in names:
+        (tmp_path / name).mkdir()
+    synced.failing = (tmp_path / "b").stat().st_ino
+    before = len(os.listdir("/proc/self/fd"))
+
+    def step() -> None:
+        with names_together():
+            for name in names:
+                put(tmp_path / name / "x", b"x")
+            if raised:
+                raise KeyError("its own")
+
+    with pytest.raises(OSError, match="Input/output error") as caught:
+        step()
+    assert isinstance(caught.value.__context__, KeyError) == raised
+    assert {(tmp_path / name).stat().st_ino for name in names} <= set(synced.inodes)
+    assert len(os.listdir("/proc/self/fd")) == before
