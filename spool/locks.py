@@ -9,11 +9,11 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
-
 from spool.files import make_folder
 
 if TYPE_CHECKING:
+    from filelock import FileLock
+
     from spool.workspace import Workspace
 
 LOCAL_LOCKS = Path("/var/tmp")  # noqa: S108 - survives a reboot, is local, and the sub folder's owner is checked
@@ -113,6 +113,8 @@ def take_lock(path: Path, taken: str, wait_s: float = 0) -> FileLock:
         NameTakenError: it did not.
         OSError: the lock's folder cannot be used.
     """
+    from filelock import FileLock, Timeout  # noqa: PLC0415 - most commands hold none
+
     make_folder(path.parent)
     owner = path.parent.lstat()
     if owner.st_uid != os.getuid() or not stat.S_ISDIR(owner.st_mode):

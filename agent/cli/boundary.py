@@ -7,9 +7,9 @@ away (`| head`) is no error worth a word: as for every filter, the code is then 
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import sys
-import traceback
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -61,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if code == READER_GONE:
         # the interpreter flushes once more at its end, and would complain there
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    gc.freeze()  # else the interpreter looks through all that was imported once more at its end, for 25 ms
     return code
 
 
@@ -87,6 +88,8 @@ def _explain(error: Exception) -> int:
     if sentence is not None:
         click.echo(f"aispool: {plain(sentence)}", err=True)
         return INPUT
+    import traceback  # noqa: PLC0415 - as above
+
     click.echo(plain("".join(traceback.format_exception(error))), err=True, nl=False)
     click.echo(
         "aispool: this is a bug in aispool, not in your input. Please report it with the lines above, "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from typing import Final
 
 import click
@@ -54,6 +53,8 @@ class RootGroup(LazyGroup):
 
 def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click
     if wanted and not ctx.resilient_parsing:
+        import importlib.metadata  # noqa: PLC0415 - a quarter of what `--help` would take
+
         click.echo(f"aispool {importlib.metadata.version('aispool')}")
         ctx.exit()
 
