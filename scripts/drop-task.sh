@@ -81,19 +81,22 @@ clean() {
 trap clean EXIT
 trap 'exit 130' HUP INT TERM
 
-(: > "$part") 2> /dev/null || fail "cannot write in $tasks: is it yours, is the disk full or read-only?"
+{ command : > "$part"; } 2> /dev/null || fail "cannot write in $tasks: is it yours, is the disk full or read-only?"
+# dd writes and syncs: each program that is started takes more than a millisecond
+write_part() {
+    dd bs=1048576 conv=fsync status=none of="$part"
+}
 if [ "$source" = - ]; then
-    cat > "$part" || fail "the standard input could not be written to $tasks"
+    write_part || fail "the standard input could not be written to $tasks"
 else
     { [ -f "$source" ] && [ -r "$source" ]; } || fail "$source: no such file, or it cannot be read"
-    cat < "$source" > "$part" || fail "$source could not be copied to $tasks"
+    write_part < "$source" || fail "$source could not be copied to $tasks"
 fi
 [ -s "$part" ] || fail "$source is empty"
 if [ -n "$bytes" ]; then
     arrived=$(wc -c < "$part")
     [ "$arrived" -eq "$bytes" ] || fail "$arrived of $bytes bytes arrived: nothing was dropped, send it again"
 fi
-sync "$part" || fail "$part did not reach the disk"
 if [ -n "$files" ]; then
     { mkdir "$part.files" && cp -R -- "$files/." "$part.files"; } || fail "$files could not be copied to $tasks"
     find "$part.files" ! -type l -exec sync {} + || fail "$files did not reach the disk"

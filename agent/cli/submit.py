@@ -143,16 +143,24 @@ def _drop(place: Place, drafts: list[Draft], attach: tuple[Path, ...], *, wait: 
     from agent.inspect.agents import any_alive  # noqa: PLC0415
     from agent.inspect.documents import document  # noqa: PLC0415
     from agent.sanitize import one_line  # noqa: PLC0415
+    from spool.files import names_together  # noqa: PLC0415
     from spool.submit import drop  # noqa: PLC0415
 
-    submitted = []
-    for draft in drafts:
-        path = drop(place.workspace, draft.content, draft.stem, attach)
-        submitted.append({"task_id": draft.task_id, "path": str(path), "warnings": list(draft.warnings)})
-        for warning in draft.warnings:
-            click.echo(f"aispool: {one_line(draft.source)}: {one_line(warning)}", err=True)
-        if not as_json:
-            click.echo(draft.task_id)
+    dropped: list[tuple[Draft, Path]] = []
+    try:
+        with names_together():
+            for draft in drafts:
+                dropped.append((draft, drop(place.workspace, draft.content, draft.stem, attach)))  # noqa: PERF401 - counts what was dropped
+    finally:
+        for draft, _ in dropped:  # also when the disk was full half-way
+            for warning in draft.warnings:
+                click.echo(f"aispool: {one_line(draft.source)}: {one_line(warning)}", err=True)
+            if not as_json:
+                click.echo(draft.task_id)
+    submitted = [
+        {"task_id": draft.task_id, "path": str(path), "warnings": list(draft.warnings)}
+        for draft, path in dropped
+    ]
     if as_json and not wait:
         print_json(document(place.workspace, submitted=submitted))
     if isinstance(place, MirrorPlace):
