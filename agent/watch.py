@@ -54,16 +54,15 @@ class Hint:
 
 
 class _Hinting(FileSystemEventHandler):
-    def __init__(self, tell: Callable[[Hint], None]) -> None:
-        self._tell = tell
+    def __init__(self, tell: Callable[[Hint], None], ignored: tuple[str, ...]) -> None:
+        self._tell, self._ignored = tell, ignored
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         """Pass the names on; an exception here would end the observer, so nothing else is done."""
-        for path in (event.dest_path, event.src_path):
-            if path:
-                self._tell(
-                    Hint(Path(path.decode(errors="surrogateescape") if isinstance(path, bytes) else path))
-                )
+        for raw in (event.dest_path, event.src_path):
+            path = raw.decode(errors="surrogateescape") if isinstance(raw, bytes) else raw
+            if path and not path.endswith(self._ignored):
+                self._tell(Hint(Path(path)))
 
 
 class Watch:
@@ -73,13 +72,18 @@ class Watch:
         folders: where anything that happens is told.
         tell: is called in a thread of the observer.
         bells: where a file only has to be closed after writing: what is not told costs nothing.
+        ignored: ends of names that are not told.
     """
 
     def __init__(
-        self, folders: Iterable[Path], tell: Callable[[Hint], None], bells: Iterable[Path] = ()
+        self,
+        folders: Iterable[Path],
+        tell: Callable[[Hint], None],
+        bells: Iterable[Path] = (),
+        ignored: tuple[str, ...] = (),
     ) -> None:
         self._kinds = dict.fromkeys(folders, KINDS) | {bell: [FileClosedEvent] for bell in bells}
-        self._tell = tell
+        self._handler = _Hinting(tell, ignored)
         self._observer: BaseObserver | None = None
         self._identities: tuple[tuple[int, int], ...] = ()
 
@@ -92,10 +96,9 @@ class Watch:
             log.warning("watching begins again", folders=len(self._kinds))
         self.stop()
         observer = Observer()
-        handler = _Hinting(self._tell)
         try:
             for folder, kinds in self._kinds.items():
-                observer.schedule(handler, str(folder), event_filter=kinds)
+                observer.schedule(self._handler, str(folder), event_filter=kinds)
             observer.start()
         except OSError as error:
             # no watches left (inotify(7) max_user_watches): the scans find everything, only later

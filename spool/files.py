@@ -32,6 +32,8 @@ LOOKUP_S = 60.0
 """How long names are believed at most: acdirmax of nfs(5)."""
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
+TEMPORARY = ".tmp"
+"""How the names end of files that are written and have no other name yet."""
 MOST_TOGETHER = 100
 """Folders that are kept open at most until they are synced."""
 _put_off: ContextVar[dict[Path, int] | None] = ContextVar("_put_off", default=None)
@@ -211,10 +213,12 @@ def rename(source: Path, target: Path) -> None:
         await_name(target, inode)
 
 
-def _write_temporary(target: Path, content: bytes, *, flushed: bool = True) -> tuple[Path, int]:
+def _write_temporary(
+    target: Path, content: bytes, *, flushed: bool = True, through: Path | None = None
+) -> tuple[Path, int]:
     # cut by bytes: a name of 255 bytes may hold few characters
     readable = os.fsencode(target.name)[:100].decode(errors="ignore")
-    temporary = target.with_name(f".{readable}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
+    temporary = (through or target.parent) / f".{readable}.{os.getpid()}.{os.urandom(4).hex()}{TEMPORARY}"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
     try:
         try:
@@ -230,18 +234,19 @@ def _write_temporary(target: Path, content: bytes, *, flushed: bool = True) -> t
     return temporary, inode
 
 
-def put(target: Path, content: bytes, *, durable: bool = True) -> None:
+def put(target: Path, content: bytes, *, durable: bool = True, through: Path | None = None) -> None:
     """Replace a file at once and for good.
 
     Args:
         target: its folder exists.
         content: the whole file.
         durable: False skips the folder's fsync, for what is only information.
+        through: the folder of the temporary file, for a target whose folder many watch.
 
     Raises:
         OSError: nothing was changed.
     """
-    temporary, inode = _write_temporary(target, content)
+    temporary, inode = _write_temporary(target, content, through=through)
     try:
         temporary.replace(target)
     except OSError as error:
@@ -253,15 +258,15 @@ def put(target: Path, content: bytes, *, durable: bool = True) -> None:
         fsync_folder(target.parent)
 
 
-def post(target: Path, content: bytes) -> None:
+def post(target: Path, content: bytes, *, through: Path | None = None) -> None:
     """Replace a file at once, and not for good: after a power cut it may be empty.
 
-    For notices to people, which are written again.
+    For notices to people, which are written again; `through` is that of `put`.
 
     Raises:
         OSError: nothing was changed.
     """
-    temporary, _ = _write_temporary(target, content, flushed=False)
+    temporary, _ = _write_temporary(target, content, flushed=False, through=through)
     try:
         temporary.replace(target)
     except OSError:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ from spool.task import parse_task
 from spool.view import Why
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from agent.host.site import Site
@@ -36,7 +38,9 @@ if TYPE_CHECKING:
 
 
 LOOK_S = 0.03
-"""How long files that were listed are looked at in one turn: something more urgent may come meanwhile."""
+"""How long files that were listed are looked at in one turn, unless something more urgent comes meanwhile."""
+LEAST_LOOKS = 2
+"""How many are looked at in one turn, whatever comes."""
 FIRST_LOOK_S = 0.5
 """The same in the turn that lists them, so that what starts first has mostly come first."""
 MIN_PATIENCE_S = 0.05
@@ -106,11 +110,20 @@ def waiting_of(
 
 
 class Intake:
-    """All names of the drop folder, and what became of each; paths are keys as text."""
+    """All names of the drop folder, and what became of each; paths are keys as text.
 
-    def __init__(self, site: Site, index: WaitingIndex) -> None:
+    Args:
+        site: our agent.
+        index: gets what is accepted.
+        is_wanted: tells whether something else waits to be done, while a long list is looked at.
+    """
+
+    def __init__(
+        self, site: Site, index: WaitingIndex, is_wanted: Callable[[], bool] = lambda: False
+    ) -> None:
         self.site = site
         self._index = index
+        self._is_wanted = is_wanted
         self._sights: dict[str, Sight] = {}
         self._by_path: dict[str, Dropped] = {}
         self._by_id: dict[str, Dropped] = {}
@@ -188,10 +201,14 @@ class Intake:
         return status.st_ctime_ns
 
     def look_on(self, limit_s: float = LOOK_S) -> None:
-        """Look at files that were listed, for as long as that may take."""
+        """Look at files that were listed, for as long as that may take and nothing else is wanted."""
         until_s = self.site.monotonic_s() + limit_s
-        while self._unread and self.site.monotonic_s() < until_s:
+        for number in count(1):
+            if not self._unread or self.site.monotonic_s() >= until_s:
+                return
             self._examine_alone(Path(self._unread.popleft()))
+            if number >= LEAST_LOOKS and self._is_wanted():
+                return
 
     @property
     def has_more(self) -> bool:

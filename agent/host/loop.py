@@ -30,7 +30,7 @@ from agent.host.why import Whys
 from agent.notify import Notifier, watchdog_interval_s
 from agent.tools.registry import Registry
 from agent.watch import Hint, Watch
-from spool.files import names_together
+from spool.files import TEMPORARY, names_together
 from spool.names import WHY_SUFFIX, is_dropped_name
 from spool.records import DamagedError
 
@@ -62,7 +62,7 @@ class Loop:
         self._slots = slots
         self._hints: queue.SimpleQueue[Hint | Wish] = queue.SimpleQueue()
         self._index = WaitingIndex()
-        self._intake = Intake(site, self._index)
+        self._intake = Intake(site, self._index, self._is_wanted)
         self._outbox = Outbox(site)
         self._board = Board(site, self._intake, self._index, self._outbox)
         self._inbox = Inbox(self._intake, self._board)
@@ -73,7 +73,7 @@ class Loop:
         self._housekeeping = Housekeeping()
         ws = site.workspace
         watched = (ws.tasks, ws.held, ws.configs, ws.results, ws.inbox_tasks, ws.inbox_control)
-        self._watch = Watch(watched, self._hints.put, bells=(site.bell,))
+        self._watch = Watch(watched, self._hints.put, bells=(site.bell,), ignored=(TEMPORARY, WHY_SUFFIX))
         self._stopping = False
         self._disk_error: str | None = None
         self._blocked: str | None = None
@@ -113,7 +113,8 @@ class Loop:
         self._disk_error = self._disk_error or self._board.trouble
         decided = self._schedule()
         if decided is not None:
-            more = bool(self._guard("explaining", lambda: self._whys.write_some(self._intake, decided)))
+            some = partial(self._whys.write_some, self._intake, decided, self._is_wanted)
+            more = bool(self._guard("explaining", some))
             self._guard("hooks", self._outbox.deliver)
             if self._drain and self._nothing_left(decided):
                 self._stopping = True
@@ -190,6 +191,10 @@ class Loop:
         self._whys.begin(self._intake)
         self._housekeeping.run_if_due(self.site)
 
+    def _is_wanted(self) -> bool:
+        """Tell whether something has happened that work in between must not keep waiting."""
+        return not self._hints.empty()
+
     def _patience_s(self, decided: Plan) -> float:
         now_s = self.site.monotonic_s()
         waits = [0.0 if self._inbox.has_more or self._intake.has_more else self._scan_at_s - now_s]
@@ -232,7 +237,7 @@ class Loop:
         if path.parent in {ws.tasks, ws.held}:
             if is_dropped_name(path.name):
                 self._intake.examine(path)
-            elif not path.name.endswith(WHY_SUFFIX) and path == ws.held:
+            elif path == ws.held:
                 self._scan_at_s = 0.0
         elif path.parent == self.site.bell:
             self._board.answer_bell(path.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -12,20 +13,22 @@ from spool.records import State
 from spool.view import Why
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from agent.host.intake import Dropped, Intake
     from agent.host.schedule import Plan
 
 MOST_AT_ONCE = 200
 """Lines written in one turn; a backlog gets its lines over the next turns, in the order of its coming."""
+LEAST_AT_ONCE = 4
+"""The same when something else waits to be done."""
 
 
 class Whys:
     """Keeps the lines true, a bounded number at a time."""
 
     def __init__(self) -> None:
-        self._written: dict[str, tuple[Dropped, str]] = {}
+        self._written: dict[str, tuple[Dropped, int]] = {}  # the line's hash: there may be 100,000
         self._left: Iterator[str] = iter(())
         self._pace = Pace()
 
@@ -39,17 +42,24 @@ class Whys:
         self._written = {task_id: known for task_id, known in self._written.items() if task_id in kept}
         self._left = iter(waiting)
 
-    def write_some(self, intake: Intake, plan: Plan) -> bool:
+    def write_some(self, intake: Intake, plan: Plan, is_wanted: Callable[[], bool]) -> bool:
         """Write the next lines that changed; True when more are left.
+
+        Args:
+            intake: what waits.
+            plan: why.
+            is_wanted: tells whether something else waits to be done.
 
         Raises:
             OSError: the disk; the lines are only information.
         """
-        some = list(islice(self._left, MOST_AT_ONCE))
+        count = 0
         with self._pace.counted():
-            for task_id in some:
+            for count, task_id in enumerate(islice(self._left, MOST_AT_ONCE), 1):
                 self.write(task_id, intake, plan)
-        return len(some) == MOST_AT_ONCE
+                if count >= LEAST_AT_ONCE and is_wanted():
+                    return True
+        return count == MOST_AT_ONCE
 
     def write(self, task_id: str, intake: Intake, plan: Plan) -> None:
         """Write one task's line when it changed."""
@@ -61,10 +71,12 @@ class Whys:
         reason = getattr(decision, "reason", "it starts now").removeprefix(f"{state}: ")
         line = Why(task_id, state, reason).line()
         # a file that was taken out of line and accepted anew, as after an edit, lost its line with that
-        if self._written.get(task_id) != (dropped, line):
+        written = (dropped, hash(line))
+        if self._written.get(task_id) != written:
             path = dropped.path.with_name(stem_of(dropped.path.name) + WHY_SUFFIX)
-            if dropped.is_given:
-                put(path, line.encode(), durable=False)  # the id of a file that brought none is kept here
-            else:
-                post(path, line.encode())
-            self._written[task_id] = (dropped, line)
+            write = partial(put, durable=False) if dropped.is_given else post  # a given id is kept here
+            try:
+                write(path, line.encode(), through=intake.site.folder)
+            except OSError:
+                write(path, line.encode())  # where sessions/ cannot be written, this line is to say so
+            self._written[task_id] = written

@@ -6,6 +6,7 @@ import os
 import shutil
 from typing import TYPE_CHECKING, Final
 
+from spool.files import TEMPORARY
 from spool.names import FILES_SUFFIX
 from spool.view import rejected
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from spool.workspace import Workspace
 
 OLD_S: Final = 86400.0
-OUR_SUFFIX: Final = ".tmp"
 
 
 def leftovers(workspace: Workspace, now_s: float) -> list[Path]:
@@ -23,8 +23,9 @@ def leftovers(workspace: Workspace, now_s: float) -> list[Path]:
     found = []
     for folder in (workspace.tasks, workspace.held, workspace.inbox_tasks, workspace.inbox_control):
         found += [p for p in _hidden(folder) if _is_old(p, now_s)]
-    for folder in (workspace.root, workspace.results, workspace.rejected, workspace.configs, workspace.logs):
-        found += [p for p in _hidden(folder) if p.name.endswith(OUR_SUFFIX) and _is_old(p, now_s)]
+    places = (workspace.root, workspace.results, workspace.rejected, workspace.configs, workspace.logs)
+    for folder in (*places, *workspace.agents()):
+        found += [p for p in _hidden(folder) if p.name.endswith(TEMPORARY) and _is_old(p, now_s)]
     return found
 
 

@@ -15,6 +15,7 @@ from agent.inspect.finding import Grade
 from agent.inspect.processes import largest, of_session, tally
 from agent.inspect.report import parse_since
 from agent.proctree import boot_id, start_ticks
+from spool.files import make_folder
 from spool.locks import take_agent_lock
 from spool.records import Started, State, Usage, utc_now
 from spool.refusal import Refusal
@@ -289,10 +290,14 @@ def test_old_leftovers(workspace: Workspace) -> None:
     (workspace.tasks / ".01ABC.files").mkdir()
     (workspace.tasks / ".01ABC.files" / "x").touch()
     (workspace.configs / ".agent.toml.1.ab.tmp").touch()
+    make_folder(workspace.agent("A"))
+    (workspace.agent("A") / ".t.why.1.ab.tmp").touch()
     (workspace.configs / ".shipped.json").touch()
     assert remove_temporary(workspace, time.time() + 86000) == []
     gone = remove_temporary(workspace, time.time() + 86500)
-    assert sorted(path.name for path in gone) == [".01ABC.files", ".agent.toml.1.ab.tmp", ".upload.json.aB3"]
+    assert sorted(path.name for path in gone) == [
+        *(".01ABC.files", ".agent.toml.1.ab.tmp", ".t.why.1.ab.tmp", ".upload.json.aB3")
+    ]
     assert (workspace.configs / ".shipped.json").exists()
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agent.config import AgentConfig
-from agent.host.intake import Intake
+from agent.host.intake import LEAST_LOOKS, Intake
 from agent.host.pace import REST, Pace
 from agent.host.schedule import WaitingIndex
 from agent.host.site import Site
@@ -97,6 +97,18 @@ def test_what_comes_meanwhile_is_not_behind_the_backlog(workspace: Workspace, in
     assert intake.has_more
     look_at_all(intake)
     assert len(known(intake)) == 201
+
+
+def test_a_look_at_a_backlog_is_broken_off_when_something_happens(workspace: Workspace, clock: Clock) -> None:
+    """It goes on all the same, a little in each turn."""
+    config = AgentConfig(allowed_paths=("/",), reserve_bytes=0)
+    site = Site(workspace, "A", config, Registry.load(workspace), clock.now, monotonic_s=Fixed())
+    intake = Intake(site, WaitingIndex(), is_wanted=lambda: True)
+    drop(workspace, *(f"t{number:03d}" for number in range(9)))
+    intake.scan()
+    assert len(known(intake)) == LEAST_LOOKS
+    assert look_at_all(intake) == -(-(9 - LEAST_LOOKS) // LEAST_LOOKS)
+    assert len(known(intake)) == 9
 
 
 def test_what_is_gone_or_changed_before_its_look(workspace: Workspace, intake: Intake) -> None:
