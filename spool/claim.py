@@ -78,8 +78,9 @@ def claim(workspace: Workspace, agent: str, dropped: Path, task_id: str) -> Clai
     mine = Claim(task_id, folder)
     try:
         bring_files(workspace, mine, dropped)
-        for changed in (source, folder, folder.parent, dropped.parent):
+        for changed in (source, folder, folder.parent):
             fsync_folder(changed)
+        fsync_folder(dropped.parent, lost=True)
     except FileNotFoundError:
         if folder.exists():
             raise

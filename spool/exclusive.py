@@ -33,7 +33,7 @@ def move_new(source: Path, target: Path) -> None:
     _rename_new(source, target)
     fsync_folder(target.parent)
     if source.parent != target.parent:
-        fsync_folder(source.parent)
+        fsync_folder(source.parent, lost=True)
 
 
 def _rename_new(source: Path, target: Path) -> None:

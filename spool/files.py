@@ -22,6 +22,7 @@ import stat
 import time
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -36,8 +37,6 @@ TEMPORARY = ".tmp"
 """How the names end of files that are written and have no other name yet."""
 MOST_TOGETHER = 100
 """Folders that are kept open at most until they are synced."""
-_put_off: ContextVar[dict[Path, int] | None] = ContextVar("_put_off", default=None)
-"""Descriptors of the folders that this thread still has to sync."""
 
 
 class NotRegularError(OSError):
@@ -48,29 +47,69 @@ class TooLargeError(OSError):
     """The file is larger than the caller reads."""
 
 
-def fsync_folder(folder: Path) -> None:
-    """Make the names in a folder survive a power cut; within `names_together`, at its end."""
+@dataclass(slots=True)
+class _PutOff:
+    """The folders that this thread still has to sync, open, in the order of their changes.
+
+    Args:
+        gained: where names were made.
+        lost: from where they were moved away, perhaps beside.
+    """
+
+    gained: dict[Path, int] = field(default_factory=dict)
+    lost: dict[Path, int] = field(default_factory=dict)
+
+    def add(self, folder: Path, *, lost: bool) -> None:
+        """Remember a folder; opened now, since by then it may have another name."""
+        if folder in self.lost or (folder in self.gained and not lost):
+            return
+        if len(self.gained) + len(self.lost) >= MOST_TOGETHER:
+            sync_names()
+        descriptor = self.gained.pop(folder, None)
+        into = self.lost if lost else self.gained
+        into[folder] = _open_folder(folder) if descriptor is None else descriptor
+
+    def take(self) -> list[int]:
+        """Return all, to be synced in this order: nothing is gone before it is where it went.
+
+        What moves on moves from folder to folder; so of those that lost a name the last comes first.
+        """
+        found = [*self.gained.values(), *reversed(self.lost.values())]
+        self.gained, self.lost = {}, {}
+        return found
+
+
+_put_off: ContextVar[_PutOff | None] = ContextVar("_put_off", default=None)
+
+
+def fsync_folder(folder: Path, *, lost: bool = False) -> None:
+    """Make the names in a folder survive a power cut; within `names_together`, at its end.
+
+    Args:
+        folder: which.
+        lost: something was moved from it, so that its destination must survive first.
+    """
     together = _put_off.get()
     if together is None:
-        _sync(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
-    elif folder not in together:
-        if len(together) >= MOST_TOGETHER:
-            sync_names()
-        # opened now: by then it may have another name
-        together[folder] = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        _sync(_open_folder(folder))
+    else:
+        together.add(folder, lost=lost)
+
+
+def _open_folder(folder: Path) -> int:
+    return os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
 @contextmanager
 def names_together() -> Iterator[None]:
     """Sync each folder that changes within once, at the end: it costs a fraction of one sync after each step.
 
-    A file system with a journal keeps the order of its names' changes, so that a power cut leaves what a kill
-    would have left at some step. Whoever relies within on what went before calls `sync_names` first.
+    Whoever relies within on what went before calls `sync_names` first.
 
     Raises:
         OSError: the disk; the names are as they are, and may not survive.
     """
-    token = _put_off.set({})
+    token = _put_off.set(_PutOff())
     try:
         yield
     finally:
@@ -86,10 +125,9 @@ def sync_names() -> None:
     Raises:
         OSError: the disk; the names are as they are, and may not survive.
     """
-    together = _put_off.get() or {}
+    together = _put_off.get()
     failed: OSError | None = None
-    while together:
-        _, descriptor = together.popitem()
+    for descriptor in together.take() if together is not None else ():
         try:
             _sync(descriptor)
         except OSError as error:
@@ -302,7 +340,7 @@ def move(source: Path, target: Path) -> None:
     rename(source, target)
     fsync_folder(target.parent)
     if source.parent != target.parent:
-        fsync_folder(source.parent)
+        fsync_folder(source.parent, lost=True)
 
 
 def remove(path: Path) -> None:

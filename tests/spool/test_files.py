@@ -255,6 +255,20 @@ def test_names_are_synced_together_each_folder_once(tmp_path: Path, synced: Sync
     assert synced.inodes[-1] == inode, "what follows is synced at once again"
 
 
+def test_nothing_is_gone_before_it_is_where_it_went(tmp_path: Path, synced: Synced) -> None:
+    """Of the folders through which something moves the last is synced first."""
+    first, second, third = (tmp_path / name for name in ("first", "second", "third"))
+    for folder in (first, second, third):
+        folder.mkdir()
+    (first / "x").touch()
+    (first / "y").touch()
+    with names_together():
+        move(first / "x", second / "x")
+        move(second / "x", third / "x")
+        move(first / "y", second / "y")
+    assert synced.inodes == [folder.stat().st_ino for folder in (third, second, first)]
+
+
 def test_names_are_synced_before_somebody_relies_on_them(tmp_path: Path, synced: Synced) -> None:
     """What went before is on disk then, and what follows is put off again."""
     inode = tmp_path.stat().st_ino
