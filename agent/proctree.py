@@ -87,7 +87,7 @@ def read_stat(pid: int) -> Stat | None:
     """Return a process's record; None when there is none, or only its zombie."""
     try:
         # opened and read as such: a file object makes three times as many calls, and a record is one read
-        descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(f"{PROC}/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     try:

@@ -56,18 +56,23 @@ class _PutOff:
         lost: from where they were moved away, perhaps beside.
     """
 
-    gained: dict[Path, int] = field(default_factory=dict)
-    lost: dict[Path, int] = field(default_factory=dict)
+    gained: dict[tuple[int, int], int] = field(default_factory=dict)
+    lost: dict[tuple[int, int], int] = field(default_factory=dict)
 
     def add(self, folder: Path, *, lost: bool) -> None:
-        """Remember a folder; opened now, since by then it may have another name."""
-        if folder in self.lost or (folder in self.gained and not lost):
-            return
+        """Remember a folder: opened now, and known by its inode, since its name may become another's."""
         if len(self.gained) + len(self.lost) >= MOST_TOGETHER:
             sync_names()
-        descriptor = self.gained.pop(folder, None)
+        descriptor = _open_folder(folder)
+        status = os.fstat(descriptor)
+        which = (status.st_dev, status.st_ino)
         into = self.lost if lost else self.gained
-        into[folder] = _open_folder(folder) if descriptor is None else descriptor
+        if which in self.lost or which in into:
+            os.close(descriptor)
+            return
+        if which in self.gained:
+            os.close(self.gained.pop(which))
+        into[which] = descriptor
 
     def take(self) -> list[int]:
         """Return all, to be synced in this order: nothing is gone before it is where it went.
@@ -104,7 +109,8 @@ def _open_folder(folder: Path) -> int:
 def names_together() -> Iterator[None]:
     """Sync each folder that changes within once, at the end: it costs a fraction of one sync after each step.
 
-    Whoever relies within on what went before calls `sync_names` first.
+    Within, a power cut leaves what a kill at some step would have left, where the file system keeps the order
+    of its names' changes, as those with a journal do. Whoever relies on more calls `sync_names` first.
 
     Raises:
         OSError: the disk; the names are as they are, and may not survive.

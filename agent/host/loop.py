@@ -113,8 +113,8 @@ class Loop:
         self._disk_error = self._disk_error or self._board.trouble
         decided = self._schedule()
         if decided is not None:
-            some = partial(self._whys.write_some, self._intake, decided, self._is_wanted)
-            more = bool(self._guard("explaining", some))
+            explain = partial(self._whys.write_some, self._intake, decided, self._is_wanted)
+            more = bool(self._guard("explaining", explain))
             self._guard("hooks", self._outbox.deliver)
             if self._drain and self._nothing_left(decided):
                 self._stopping = True

@@ -60,22 +60,22 @@ def watched(host: Host, for_s: float) -> tuple[float, float]:
 def waiting(lab: Lab) -> list[Figure]:
     """Have 1,000 tasks wait behind one that sleeps; what each queue then has more than before."""
     number = lab.number(WAITING, 10)
-    contenders: dict[str, Callable[[Lab, int], tuple[float, float]]] = {
-        "aispool": _waiting_here,
-        "task-spooler": _waiting_in_spooler,
-        "nq": _waiting_in_nq,
+    contenders: dict[str, tuple[Callable[[Lab, int], tuple[float, float]], int]] = {
+        "aispool": (_waiting_here, number),
+        "task-spooler": (_waiting_in_spooler, min(number, SPOOLER_HOLDS)),
+        "nq": (_waiting_in_nq, number),
     }
     processes: dict[str, list[float]] = defaultdict(list)
     memory: dict[str, list[float]] = defaultdict(list)
     for _ in range(lab.rounds):
-        for name, measure in contenders.items():
-            more, mib = measure(lab, number)
+        for name, (measure, its_number) in contenders.items():
+            more, mib = measure(lab, its_number)
             processes[name].append(more)
             memory[name].append(mib)
     figures = []
-    for name in contenders:
+    for name, (_, its_number) in contenders.items():
         goals = (0, 1.0) if name == "aispool" else (None, None)
-        what = f"{min(number, SPOOLER_HOLDS) if name == 'task-spooler' else number:,} tasks waiting: {name}"
+        what = f"{its_number:,} tasks waiting: {name}"
         figures += [
             Figure(f"{what}, more processes", "", tuple(processes[name]), goals[0]),
             Figure(f"{what}, more memory", "MiB", tuple(memory[name]), goals[1]),
@@ -98,7 +98,6 @@ def _waiting_here(lab: Lab, number: int) -> tuple[float, float]:
 
 
 def _waiting_in_spooler(lab: Lab, number: int) -> tuple[float, float]:
-    number = min(number, SPOOLER_HOLDS)
     with at_peers(lab) as (folder, env), spooler_server(folder, env, 1, number) as its:
         subprocess.run(["tsp", "/bin/sleep", "infinity"], env=its, check=True, stdout=subprocess.DEVNULL)
         before = _cost(env[procs.MARK])

@@ -23,6 +23,7 @@ from spool.files import (
     put_new,
     read_regular,
     remove,
+    remove_tree,
     sync_names,
 )
 
@@ -267,6 +268,21 @@ def test_nothing_is_gone_before_it_is_where_it_went(tmp_path: Path, synced: Sync
         move(second / "x", third / "x")
         move(first / "y", second / "y")
     assert synced.inodes == [folder.stat().st_ino for folder in (third, second, first)]
+
+
+def test_a_folder_in_place_of_another_is_synced_too(tmp_path: Path, synced: Synced) -> None:
+    """What counts is the folder, not its name: one that was removed and made again is two."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    first = folder.stat().st_ino
+    with names_together():
+        put(folder / "a", b"a")
+        remove_tree(folder)
+        folder.mkdir()
+        put(folder / "b", b"b")
+        second = folder.stat().st_ino
+    assert second != first
+    assert {first, second} <= set(synced.inodes)
 
 
 def test_names_are_synced_before_somebody_relies_on_them(tmp_path: Path, synced: Synced) -> None:
