@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agent.config import AgentConfig
-    from agent.host.intake import Dropped, Intake
+    from agent.host.dropped import Dropped
+    from agent.host.intake import Intake
     from agent.host.outbox import Event, Outbox
     from agent.host.room import Limits
     from agent.host.schedule import WaitingIndex

@@ -27,7 +27,7 @@ from spool.task import AcceptedTask, Task, parse_task
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from agent.host.intake import Dropped
+    from agent.host.dropped import Dropped
     from agent.host.site import Site
 
 

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from agent import log
 from agent.cluster import CLUSTER
+from agent.host.dropped import Dropped, waiting_of
 from agent.host.pace import Pace
-from agent.host.schedule import Waiting, WaitingIndex
 from agent.host.trouble import is_everybodys
 from spool.admit import NotYet, Ready, Sight, Signature, Verdict, give_up_waiting, look
 from spool.files import post
@@ -31,10 +30,9 @@ from spool.view import Why
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
+    from agent.host.schedule import WaitingIndex
     from agent.host.site import Site
-    from spool.task import Task
 
 
 LOOK_S = 0.03
@@ -50,63 +48,11 @@ MIN_PATIENCE_S = 0.05
 GIVEN_IDS_KEPT = 200_000
 
 
-@dataclass(frozen=True, slots=True)
-class Dropped:
-    """One accepted file that waits; what the task holds besides is read again when it is claimed.
+class Undecided(NamedTuple):
+    """A file that was neither accepted nor refused: as we saw it, and when to look again (monotonic)."""
 
-    Args:
-        folder: tasks/ or tasks/held/.
-        waiting: what the scheduler needs of it.
-        sha256: of the bytes that were validated.
-        is_given: whether the id is ours, because the task brought none.
-    """
-
-    folder: Path
-    name: str
-    waiting: Waiting
-    sha256: str
-    arrived_at: datetime
-    is_given: bool
-
-    @property
-    def task_id(self) -> str:
-        """Return its id."""
-        return self.waiting.task_id
-
-    @property
-    def path(self) -> Path:
-        """Return where it lies."""
-        return self.folder / self.name
-
-
-def waiting_of(
-    task: Task, task_id: str, arrived_at: datetime, *, held: bool, on_cluster: bool = False
-) -> Waiting:
-    """Return what the scheduler needs of a task.
-
-    Args:
-        task: as its file has it.
-        task_id: its own, or the one that it was given.
-        arrived_at: when its file came.
-        held: whether it lies in tasks/held/.
-        on_cluster: whether a cluster is to run it.
-    """
-    return Waiting(
-        task_id=task_id,
-        tool=task.tool,
-        submitted_at_s=arrived_at.timestamp(),
-        group=task.group,
-        weight=task.weight,
-        priority=task.priority_points,
-        dependencies=task.needs,
-        not_before_s=task.not_before.timestamp() if task.not_before else None,
-        expires_at_s=task.expires_at.timestamp() if task.expires_at else None,
-        host=task.host,
-        held=held,
-        labels=task.labels,
-        on_cluster=on_cluster,
-        follows_on_cluster=on_cluster and not task.inputs,
-    )
+    sight: Sight
+    due_s: float
 
 
 class Intake:
@@ -124,10 +70,9 @@ class Intake:
         self.site = site
         self._index = index
         self._is_wanted = is_wanted
-        self._sights: dict[str, Sight] = {}
         self._by_path: dict[str, Dropped] = {}
         self._by_id: dict[str, Dropped] = {}
-        self._again: dict[str, float] = {}
+        self._again: dict[str, Undecided] = {}
         self._given: dict[int, str] = {}
         self._unread: deque[str] = deque()
         self._scan_pace = Pace()
@@ -166,29 +111,33 @@ class Intake:
             return
         self._scan_pace.begins()
         with self._scan_pace.counted():
-            changed, seen, lines = self._listed()
+            changed, gone, lines = self._listed()
             self._unread.extend(path for _, path in sorted(changed))
             # the gone come last: a file that was moved to or from hold keeps the id it was given
-            self._unread.extend(path for path in (*self._by_path, *self._again) if path not in seen)
-            for line in lines - {_line_of(path) for path in seen}:
+            self._unread.extend(gone)
+            for line in lines.difference(_line_of(path) for _, path in changed):
                 Path(line).unlink(missing_ok=True)  # of a task that went while nobody looked
         self.look_on(FIRST_LOOK_S)
 
-    def _listed(self) -> tuple[list[tuple[int, str]], set[str], set[str]]:
-        """Return the files that are not as we saw them, with their ctimes; all files; all their lines."""
+    def _listed(self) -> tuple[list[tuple[int, str]], list[str], set[str]]:
+        """Return the files that are not as we saw them, with their ctimes; what is gone; lines of neither."""
         changed: list[tuple[int, str]] = []
-        seen: set[str] = set()
+        missing = {*self._by_path, *self._again}
         lines: set[str] = set()
         for folder in (self.site.workspace.tasks, self.site.workspace.held):
             with os.scandir(folder) as entries:
                 for entry in entries:
                     if is_dropped_name(entry.name):
-                        seen.add(entry.path)
+                        missing.discard(entry.path)
                         if (ctime_ns := self._change(entry)) is not None:
                             changed.append((ctime_ns, entry.path))
-                    elif entry.name.endswith(WHY_SUFFIX):
+                    elif entry.name.endswith(WHY_SUFFIX) and not self._is_known(_task_of(entry.path)):
                         lines.add(entry.path)
-        return changed, seen, lines
+        gone = [path for path in (*self._by_path, *self._again) if path in missing] if missing else []
+        return changed, gone, lines
+
+    def _is_known(self, path: str) -> bool:
+        return path in self._by_path or path in self._again
 
     def _change(self, entry: os.DirEntry[str]) -> int | None:
         """Return when a file was changed that is not as we saw it; None when it is, or is gone."""
@@ -196,7 +145,8 @@ class Intake:
             status = entry.stat(follow_symlinks=False)
         except FileNotFoundError:
             return None
-        if entry.path in self._by_path and self._sights[entry.path].signature == Signature.of(status):
+        known = self._by_path.get(entry.path)
+        if known is not None and known.seen == hash(Signature.of(status)):
             return None
         return status.st_ctime_ns
 
@@ -226,12 +176,12 @@ class Intake:
 
     def next_look_s(self) -> float | None:
         """Return when the next undecided file wants another look, on the monotonic clock."""
-        return min(self._again.values(), default=None)
+        return min((undecided.due_s for undecided in self._again.values()), default=None)
 
     def examine_due(self) -> None:
         """Look again at the undecided files whose time has come, and on at those that were listed."""
         now_s = self.site.monotonic_s()
-        for path in [path for path, due_s in self._again.items() if due_s <= now_s]:
+        for path in [path for path, undecided in self._again.items() if undecided.due_s <= now_s]:
             self.examine(Path(path))
         self.look_on()
 
@@ -240,39 +190,41 @@ class Intake:
         now_s = self.site.monotonic_s()
         if self._is_unchanged(path):
             return
-        looked = look(path, self._sights.get(str(path)), now_s, self.site.rules())
+        before = self._again.get(str(path))
+        looked = look(path, before.sight if before else None, now_s, self.site.rules())
         if looked is None:
             self.forget(path)
             return
         sight, verdict = looked
-        self._sights[str(path)] = sight
-        judged: Dropped | Verdict = self.judge(path, verdict) if isinstance(verdict, Ready) else verdict
+        judged: Dropped | Verdict = (
+            self.judge(path, verdict, sight) if isinstance(verdict, Ready) else verdict
+        )
         if isinstance(judged, Refusal):
             judged = give_up_waiting(judged, sight, now_s, self.site.rules())
         match judged:
             case Dropped():
-                self._accept(path, judged)
+                self._accept(path, judged, sight)
             case NotYet():
-                self._postpone(path, judged, now_s)
+                self._postpone(path, judged, Undecided(sight, now_s + max(judged.again_in_s, MIN_PATIENCE_S)))
             case Refusal():
                 self.refuse(path, judged)
 
-    def judge(self, path: Path, ready: Ready) -> Dropped | Refusal:
+    def judge(self, path: Path, ready: Ready, sight: Sight) -> Dropped | Refusal:
         """Validate a finished file's bytes."""
         parsed = parse_task(ready.content)
         if isinstance(parsed, Refusal):
             return parsed
         task, _warnings = parsed
-        task_id = task.task_id or self._given_id(path)
+        task_id = task.task_id or self._given_id(path, sight)
         refusal = self._repeated(task_id, path, ready) or self._files_problem(path)
         refusal = refusal or self.site.registry.check(task, self.site.workspace, self.site.config)
         if refusal is not None:
             return refusal
         held = path.parent == self.site.workspace.held
-        folder = self.site.workspace.held if held else self.site.workspace.tasks
         on_cluster = self.site.config.launcher_of(task) == CLUSTER
         waiting = waiting_of(task, task_id, ready.arrived_at, held=held, on_cluster=on_cluster)
-        return Dropped(folder, path.name, waiting, ready.sha256, ready.arrived_at, task.task_id is None)
+        digest, is_given = bytes.fromhex(ready.sha256), task.task_id is None
+        return Dropped(str(path), waiting, digest, is_given, seen=hash(sight.signature))
 
     def refuse(self, path: Path, refusal: Refusal) -> None:
         """Put a file into rejected/ with its reason."""
@@ -283,14 +235,13 @@ class Intake:
 
     def forget(self, path: Path) -> None:
         """Take a name out of line for good: its file is gone, claimed or refused."""
-        was_known = str(path) in self._by_path or str(path) in self._again
+        was_known = self._is_known(str(path))
         self._take_out(path)
         if was_known:
             # also when its id waits elsewhere by now: what left held/ may have been seen in tasks/ first
             path.with_name(stem_of(path.name) + WHY_SUFFIX).unlink(missing_ok=True)
 
     def _take_out(self, path: Path) -> None:
-        self._sights.pop(str(path), None)
         self._again.pop(str(path), None)
         dropped = self._by_path.pop(str(path), None)
         if dropped is not None and self._by_id.get(dropped.task_id) is dropped:
@@ -299,26 +250,27 @@ class Intake:
 
     def judge_again(self) -> None:
         """Forget all verdicts, as after a reload of the options; the next scan makes them anew."""
-        self._sights.clear()
-        for path in list(self._by_path):
-            self.examine(Path(path))
+        for dropped in list(self._by_path.values()):
+            dropped.seen = None
+            self.examine(dropped.path)
 
     def _is_unchanged(self, path: Path) -> bool:
-        sight = self._sights.get(str(path))
-        if sight is None or str(path) not in self._by_path:
+        known = self._by_path.get(str(path))
+        if known is None or known.seen is None:
             return False
         try:
-            return Signature.of(path.lstat()) == sight.signature
+            return hash(Signature.of(path.lstat())) == known.seen
         except FileNotFoundError:
             return False
 
-    def _accept(self, path: Path, dropped: Dropped) -> None:
-        before, sight = self._by_path.get(str(path)), self._sights[str(path)]
+    def _accept(self, path: Path, dropped: Dropped, sight: Sight) -> None:
+        before = self._by_path.get(str(path))
         if before is not None and before.task_id != dropped.task_id:
             self.forget(path)
-            self._sights[str(path)] = sight
+        elif before is not None:
+            dropped.line = before.line
         self._again.pop(str(path), None)
-        self._by_path[str(path)] = dropped
+        self._by_path[dropped.place] = dropped
         self._by_id[dropped.task_id] = dropped
         self._index.insert(dropped.waiting)
         if dropped.is_given:
@@ -326,35 +278,32 @@ class Intake:
         if before is None:
             log.info("task accepted", task_id=dropped.task_id, file=path.name, tool=dropped.waiting.tool)
 
-    def _postpone(self, path: Path, verdict: NotYet, now_s: float) -> None:
-        if str(path) in self._by_path:
-            # it is being edited: not in line until it is whole again; its line stays, it holds the given id
-            sight = self._sights[str(path)]
-            self._take_out(path)
-            self._sights[str(path)] = sight
-        if str(path) not in self._again:
+    def _postpone(self, path: Path, verdict: NotYet, undecided: Undecided) -> None:
+        was_postponed = str(path) in self._again
+        # being edited, it is not in line until it is whole again; its line stays, it holds the given id
+        self._take_out(path)
+        if not was_postponed:
             log.info("file not finished", file=path.name, reason=verdict.reason)
         else:
             # still so at the second look: a person may want to know
             why = path.with_name(stem_of(path.name) + WHY_SUFFIX)
             post(why, f"- {State.QUEUED}: {verdict.reason}\n".encode())
-        self._again[str(path)] = now_s + max(verdict.again_in_s, MIN_PATIENCE_S)
+        self._again[str(path)] = undecided
 
     def _remember(self, dropped: Dropped, sight: Sight) -> None:
         """Keep the id of a file that brought none: it may be edited, held and released."""
         self._given[sight.signature.inode] = dropped.task_id
         if len(self._given) > GIVEN_IDS_KEPT:
-            self._given = {self._sights[p].signature.inode: d.task_id for p, d in self._by_path.items()}
+            self._given = {inode: given for inode, given in self._given.items() if given in self._by_id}
 
-    def _given_id(self, path: Path) -> str:
+    def _given_id(self, path: Path, sight: Sight) -> str:
         """Return the id that this file was given before, or a new one."""
         before = self._by_path.get(str(path))
-        sight = self._sights.get(str(path))
         why = Why.read(path.with_name(stem_of(path.name) + WHY_SUFFIX))
         new = given_id(stem_of(path.name))
         candidates = (
             before.task_id if before is not None and before.is_given else None,
-            self._given.get(sight.signature.inode) if sight is not None else None,
+            self._given.get(sight.signature.inode),
             why.task_id if why is not None and why.task_id[:-ULID_LENGTH] == new[:-ULID_LENGTH] else None,
         )
         return next((known for known in candidates if known and self._is_free(known, path)), new)
@@ -384,3 +333,8 @@ class Intake:
 def _line_of(path: str) -> str:
     """Return the path of the line that explains a waiting file."""
     return path.removesuffix(TASK_SUFFIX) + WHY_SUFFIX
+
+
+def _task_of(line: str) -> str:
+    """Return the path of the waiting file that a line explains."""
+    return line.removesuffix(WHY_SUFFIX) + TASK_SUFFIX

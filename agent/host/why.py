@@ -15,7 +15,7 @@ from spool.view import Why
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from agent.host.intake import Dropped, Intake
+    from agent.host.intake import Intake
     from agent.host.schedule import Plan
 
 MOST_AT_ONCE = 200
@@ -27,20 +27,18 @@ LEAST_AT_ONCE = 4
 class Whys:
     """Keeps the lines true, a bounded number at a time."""
 
-    def __init__(self) -> None:
-        self._written: dict[str, tuple[Dropped, int]] = {}  # the line's hash: there may be 100,000
+    def __init__(self, pace: Pace | None = None) -> None:
         self._left: Iterator[str] = iter(())
-        self._pace = Pace()
+        self._is_going_round = False
+        self._pace = pace or Pace()
 
     def begin(self, intake: Intake) -> None:
         """Go through all that waits once more; after a long way round not at once."""
         if not self._pace.may_begin():
             return
         self._pace.begins()
-        waiting = [dropped.task_id for dropped in intake.waiting()]
-        kept = set(waiting)
-        self._written = {task_id: known for task_id, known in self._written.items() if task_id in kept}
-        self._left = iter(waiting)
+        self._left = iter([dropped.task_id for dropped in intake.waiting()])
+        self._is_going_round = True
 
     def write_some(self, intake: Intake, plan: Plan, is_wanted: Callable[[], bool]) -> bool:
         """Write the next lines that changed; True when more are left.
@@ -54,12 +52,15 @@ class Whys:
             OSError: the disk; the lines are only information.
         """
         count = 0
+        if not self._is_going_round:
+            return False  # nothing is counted, or it would rest anew at every turn of the agent
         with self._pace.counted():
             for count, task_id in enumerate(islice(self._left, MOST_AT_ONCE), 1):
                 self.write(task_id, intake, plan)
                 if count >= LEAST_AT_ONCE and is_wanted():
                     return True
-        return count == MOST_AT_ONCE
+        self._is_going_round = count == MOST_AT_ONCE
+        return self._is_going_round
 
     def write(self, task_id: str, intake: Intake, plan: Plan) -> None:
         """Write one task's line when it changed."""
@@ -70,13 +71,11 @@ class Whys:
         state = State(getattr(decision, "state", State.QUEUED))
         reason = getattr(decision, "reason", "it starts now").removeprefix(f"{state}: ")
         line = Why(task_id, state, reason).line()
-        # a file that was taken out of line and accepted anew, as after an edit, lost its line with that
-        written = (dropped, hash(line))
-        if self._written.get(task_id) != written:
+        if dropped.line != hash(line):
             path = dropped.path.with_name(stem_of(dropped.path.name) + WHY_SUFFIX)
             write = partial(put, durable=False) if dropped.is_given else post  # a given id is kept here
             try:
                 write(path, line.encode(), through=intake.site.folder)
             except OSError:
                 write(path, line.encode())  # where sessions/ cannot be written, this line is to say so
-            self._written[task_id] = written
+            dropped.line = hash(line)

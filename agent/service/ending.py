@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent.config import host_name
 from agent.host.claiming import proceed
-from agent.host.intake import Dropped, waiting_of
+from agent.host.dropped import Dropped, waiting_of
 from agent.host.site import Site
 from agent.inspect.agents import COMMAND_LINE_PREFIX
 from agent.service.errors import ServiceError
@@ -84,10 +84,10 @@ def _seen(view: View, config: AgentConfig) -> Dropped:
             raise ServiceError("conflict", f"{view.path} is being written: try again when its writer is done")
         arrived_at = datetime.fromtimestamp(os.fstat(descriptor).st_ctime, UTC)
         content = read_descriptor(descriptor, config.max_task_bytes)
-    sha256 = hashlib.sha256(content).hexdigest()
+    digest = hashlib.sha256(content).digest()
     waiting = waiting_of(view.task, _id_of(view), arrived_at, held=view.place == "held")
     is_given = view.task.task_id is None
-    return Dropped(view.path.parent, view.name, waiting, sha256, arrived_at, is_given)
+    return Dropped(str(view.path), waiting, digest, is_given)
 
 
 def _id_of(view: View) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 from agent.config import AgentConfig
 from agent.host.intake import Intake
+from agent.host.pace import REST, Pace
 from agent.host.schedule import Limits, WaitingIndex, plan
 from agent.host.site import Site
 from agent.host.why import LEAST_AT_ONCE, Whys
@@ -105,3 +106,21 @@ def test_a_line_is_written_again_when_it_changed(intake: Intake) -> None:
     blocked = plan(index, Limits(slots=4, claim_blocked="the disk is full"), (), lambda _: None, now_s)
     whys.write("t3", intake, blocked)
     assert "the disk is full" in (intake.site.workspace.tasks / "t3.why").read_text()
+
+
+def test_turns_with_nothing_to_write_do_not_put_the_next_round_off(intake: Intake, clock: Clock) -> None:
+    """The agent turns at every event; a round that has rested begins, however many turns there were."""
+    spent_s = iter(range(1000))
+    whys = Whys(Pace(clock, lambda: float(next(spent_s))))  # each part of a round takes a second
+    whys.begin(intake)
+    whys.write_some(intake, decided(intake), lambda: False)
+    before = {path: path.stat().st_ino for path in lines(intake)}
+    for _ in range(30):
+        clock.advance(REST / 20)
+        whys.write_some(intake, decided(intake), lambda: False)
+    now_s = intake.site.utc_now().timestamp()
+    index = WaitingIndex(dropped.waiting for dropped in intake.waiting())
+    blocked = plan(index, Limits(slots=4, claim_blocked="the disk is full"), (), lambda _: None, now_s)
+    whys.begin(intake)
+    whys.write_some(intake, blocked, lambda: False)
+    assert all(path.stat().st_ino != before[path] for path in lines(intake))
