@@ -18,6 +18,9 @@ from bench.lab import LIMIT_S
 from bench.speed import PAUSE_S, TRIES, median_and_p95, tries
 from bench.standing import watched
 
+from agent.config import AgentConfig
+from agent.host.reruns import SLICE
+
 if TYPE_CHECKING:
     from bench.lab import Host, Lab
 
@@ -30,11 +33,11 @@ LATER = "2999-01-01T00:00:00Z"
 
 def backlog(lab: Lab) -> list[Figure]:
     """Compare an agent that begins with 100,000 files waiting with one whose folder is empty."""
-    number, some = lab.number(CROWD, 200), lab.number(TRIES, 3)
-    first, resident, speed, delay, overtaken = [], [], [], [], []
+    number, some = lab.number(CROWD, 2000), lab.number(TRIES, 3)
+    first, resident, reading, known, delay, overtaken = [], [], [], [], [], []
     for _ in range(min(lab.rounds, ROUNDS)):
-        with lab.host(slots=1) as host:
-            rate, mib, launch_s, urgent = _runnable(host, number, some)
+        with lab.host(slots=1, scan_interval_s=1.0) as host:  # so often it says how many wait
+            (reading_s, known_s), mib, launch_s, urgent = _runnable(host, number, some)
         with lab.host(slots=1) as host:
             host.up()
             empty = stream(host, lab.number(STREAM, 20))
@@ -47,13 +50,16 @@ def backlog(lab: Lab) -> list[Figure]:
             resident += [mib, procs.resident_mib(host.pid)]
         first.append(launch_s)
         overtaken += urgent
-        speed.append(rate / empty)
+        reading.append(reading_s / empty)
+        known.append(known_s / empty)
         delay.append(median(full_ms) / median(empty_ms))
     what = f"{number:,} files waiting"
+    per_task = "time of a task ÷ that in an empty folder, one slot"
     return [
         Figure(f"{what}: agent's start → first command running", "s", tuple(first), 3),
         Figure(f"{what}: resident", "MiB", tuple(resident), 60),
-        Figure(f"{what}: time of a task ÷ that in an empty folder, one slot", TIMES, tuple(speed), 1.1),
+        Figure(f"{what}: {per_task}", TIMES, tuple(known), 1.1),
+        Figure(f"{what}, while they are read: {per_task}", TIMES, tuple(reading), 1.1),
         Figure(f"{what} (for a time to come): latency ÷ that in an empty folder", TIMES, tuple(delay), 1.1),
         *median_and_p95(f"{what}, one slot: critical drop → running", overtaken, (50, None)),
     ]
@@ -64,8 +70,13 @@ def _wait_for_waiting(host: Host, number: int, limit_s: float) -> None:
     host.wait(lambda: host.beat().get("waiting") == number, f"{number} are known", limit_s)
 
 
-def _runnable(host: Host, number: int, some: int) -> tuple[float, float, float, list[float]]:
-    """Return seconds a task, MiB, seconds to the first command, and ms until a critical drop runs."""
+def _runnable(host: Host, number: int, some: int) -> tuple[tuple[float, float], float, float, list[float]]:
+    """Return what it does with tasks that may all start.
+
+    Returns:
+        Seconds a task while the files are read and when all are known, MiB, seconds to the first command, and
+        milliseconds until a critical drop runs.
+    """
     stamp = host.folder / "backlog.stamp"
     _lay(host, number, "stamp", str(stamp))
     with Arrivals(host.ws.results) as results:
@@ -73,8 +84,8 @@ def _runnable(host: Host, number: int, some: int) -> tuple[float, float, float, 
         launch_s = min(first for first, _ in host.stamps(stamp)) - began_s
         skipped, counted = (host.lab.number(n, 20) for n in (STREAM // 5, STREAM))
         from_s = results.count(skipped, LIMIT_S)
-        rate = (results.count(skipped + counted, LIMIT_S) - from_s) / counted
-        mib, urgent = procs.resident_mib(host.pid), []
+        reading_s = (results.count(skipped + counted, LIMIT_S) - from_s) / counted
+        urgent = []
         for n in range(some):
             name = f"u{n}"
             mark = host.folder / f"{name}.stamp"
@@ -83,7 +94,17 @@ def _runnable(host: Host, number: int, some: int) -> tuple[float, float, float, 
             [(first_s, _)] = host.stamps(mark)
             urgent.append((first_s - dropped_s) * 1000)
             time.sleep(PAUSE_S)
-    return rate, mib, launch_s, urgent
+    host.wait(lambda: _is_all_known(host, number), "all are known")
+    mib = procs.resident_mib(host.pid)
+    with Arrivals(host.ws.results) as results:
+        from_s = results.count(1, LIMIT_S)
+        known_s = (results.count(1 + counted, LIMIT_S) - from_s) / counted
+    return (reading_s, known_s), mib, launch_s, urgent
+
+
+def _is_all_known(host: Host, number: int) -> bool:
+    """Tell whether what waits by the agent's last word, and what is over, is all that was laid."""
+    return host.beat()["waiting"] + len(os.listdir(host.ws.results)) >= number
 
 
 def _lay(host: Host, number: int, *words: str, **more: str) -> None:
@@ -119,6 +140,7 @@ def past(lab: Lab) -> list[Figure]:
             tries(host, 1, "seed")
             numbers[name] = {"running": [], "told": [], "task": [], "core": [], "resident": []}
         _multiply(full, "seed0", number)
+        lay_s = time.monotonic()
         for turn in range(min(lab.rounds, ROUNDS)):
             for name, host in (("full", full), ("empty", empty)):
                 found = numbers[name]
@@ -130,7 +152,11 @@ def past(lab: Lab) -> list[Figure]:
                 found["resident"].append(procs.resident_mib(host.pid))
             listed.append(seconds(full, "ls"))
             shown.append(seconds(full, "show", f"r{number // 2}"))
+        # its scans look at a thousand results each; from then on it has been at all of them
+        time.sleep(max(lay_s + (number / SLICE + 2) * AgentConfig().scan_interval_s - time.monotonic(), 0))
+        calm = [watched(full, lab.seconds(20))[0] * 100 for _ in range(min(lab.rounds, ROUNDS))]
     what = f"{number:,} results"
+    core = numbers["full"]["core"]
     ratio_of = {
         "running": "drop → running",
         "told": "exit → result",
@@ -146,7 +172,8 @@ def past(lab: Lab) -> list[Figure]:
             )
             for key, words in ratio_of.items()
         ),
-        Figure(f"{what}: idle agent's share of a core", "%", tuple(numbers["full"]["core"]), 0.1),
+        Figure(f"{what}: idle agent's share of a core", "%", tuple(calm), 0.1),
+        Figure(f"{what}: the same while it looks at each for the first time", "%", tuple(core), 0.1),
         Figure(f"{what}: resident", "MiB", tuple(numbers["full"]["resident"]), 35),
         Figure(f"{what}: aispool ls", "s", tuple(listed), 1.5),
         Figure(f"{what}: aispool show ID", "s", tuple(shown), 0.15),
