@@ -54,6 +54,10 @@ class Dropped:
         """Return when its file came, to the microsecond."""
         return datetime.fromtimestamp(self.waiting.submitted_at_s, UTC)
 
+    def is_as(self, other: Dropped) -> bool:
+        """Tell whether it is the same task of the same bytes that came at the same time."""
+        return (self.waiting, self.digest, self.is_given) == (other.waiting, other.digest, other.is_given)
+
 
 def waiting_of(
     task: Task, task_id: str, arrived_at: datetime, *, held: bool, on_cluster: bool = False

@@ -120,7 +120,7 @@ class Intake:
         self.look_on(FIRST_LOOK_S)
 
     def _listed(self) -> tuple[list[tuple[int, str]], list[str], set[str]]:
-        """Return the files that are not as we saw them, with their ctimes; what is gone; lines of neither."""
+        """Return files that are not as we saw them, with their ctimes; the gone; lines of unknown files."""
         changed: list[tuple[int, str]] = []
         missing = {*self._by_path, *self._again}
         lines: set[str] = set()
@@ -140,11 +140,11 @@ class Intake:
         return path in self._by_path or path in self._again
 
     def _change(self, entry: os.DirEntry[str]) -> int | None:
-        """Return when a file was changed that is not as we saw it; None when it is, or is gone."""
+        """Return when a file was changed that is not as we saw it; 0 when it has just gone."""
         try:
             status = entry.stat(follow_symlinks=False)
         except FileNotFoundError:
-            return None
+            return 0
         known = self._by_path.get(entry.path)
         if known is not None and known.seen == hash(Signature.of(status)):
             return None
@@ -250,8 +250,10 @@ class Intake:
 
     def judge_again(self) -> None:
         """Forget all verdicts, as after a reload of the options; the next scan makes them anew."""
-        for dropped in list(self._by_path.values()):
+        known = list(self._by_path.values())
+        for dropped in known:
             dropped.seen = None
+        for dropped in known:
             self.examine(dropped.path)
 
     def _is_unchanged(self, path: Path) -> bool:
@@ -267,7 +269,7 @@ class Intake:
         before = self._by_path.get(str(path))
         if before is not None and before.task_id != dropped.task_id:
             self.forget(path)
-        elif before is not None:
+        elif before is not None and dropped.is_as(before):
             dropped.line = before.line
         self._again.pop(str(path), None)
         self._by_path[dropped.place] = dropped
@@ -282,19 +284,21 @@ class Intake:
         was_postponed = str(path) in self._again
         # being edited, it is not in line until it is whole again; its line stays, it holds the given id
         self._take_out(path)
+        self._again[str(path)] = undecided
         if not was_postponed:
             log.info("file not finished", file=path.name, reason=verdict.reason)
         else:
             # still so at the second look: a person may want to know
             why = path.with_name(stem_of(path.name) + WHY_SUFFIX)
             post(why, f"- {State.QUEUED}: {verdict.reason}\n".encode())
-        self._again[str(path)] = undecided
 
     def _remember(self, dropped: Dropped, sight: Sight) -> None:
         """Keep the id of a file that brought none: it may be edited, held and released."""
+        self._given.pop(sight.signature.inode, None)
         self._given[sight.signature.inode] = dropped.task_id
-        if len(self._given) > GIVEN_IDS_KEPT:
-            self._given = {inode: given for inode, given in self._given.items() if given in self._by_id}
+        if len(self._given) > max(GIVEN_IDS_KEPT, 2 * len(self._by_id)):
+            last = {given: inode for inode, given in self._given.items() if given in self._by_id}
+            self._given = {inode: given for given, inode in last.items()}
 
     def _given_id(self, path: Path, sight: Sight) -> str:
         """Return the id that this file was given before, or a new one."""

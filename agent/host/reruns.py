@@ -59,4 +59,4 @@ def _names_in(folder: Path) -> Iterator[str]:
 
 
 def _lies(path: str) -> bool:
-    return os.access(path, os.F_OK, follow_symlinks=False)
+    return os.access(path, os.F_OK)

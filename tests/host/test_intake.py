@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+from contextlib import suppress
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,7 @@ from agent.host.pace import REST, Pace
 from agent.host.schedule import WaitingIndex
 from agent.host.site import Site
 from agent.tools.registry import Registry
+from spool.admit import look
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -151,6 +154,62 @@ def test_a_scan_sees_what_no_event_told(
         assert dropped.waiting.held == (what == "held")
         assert dropped.waiting.priority > 10 or what == "held"
     assert os.path.lexists(workspace.tasks / "a.why") == (what == "edited")
+
+
+def test_a_reload_that_fails_half_way_is_made_up_for(
+    workspace: Workspace, intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too many open files at one look: all the others are judged by the next scan at the latest."""
+    drop(workspace, "a", "b", "c")
+    intake.scan()
+    looked: list[str] = []
+
+    def failing_once(path: Path, *more: object) -> object:
+        looked.append(path.stem)
+        if len(looked) == 1:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return look(path, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("agent.host.intake.look", failing_once)
+    with pytest.raises(OSError, match="Too many"):
+        intake.judge_again()
+    intake._scan_pace = Pace()
+    intake.scan()
+    look_at_all(intake)
+    assert sorted(set(looked)) == ["a", "b", "c"]
+    assert sorted(known(intake)) == ["a", "b", "c"]
+
+
+def test_an_unfinished_file_is_refused_though_its_line_cannot_be_written(
+    workspace: Workspace, intake: Intake, slow: Slow
+) -> None:
+    (workspace.tasks / "a.json").write_text('{"tool"')
+    (workspace.tasks / "a.why").mkdir()
+    intake.scan()
+    for _ in range(20):
+        slow.now_s += intake.site.rules().unparsable_after_s / 10
+        with suppress(IsADirectoryError):
+            intake.examine_due()
+    assert (workspace.rejected / "a.json").exists()
+
+
+def test_ids_that_were_given_are_kept_once_a_task(
+    workspace: Workspace, intake: Intake, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A file that is replaced again and again keeps its id, and only its last inode is remembered."""
+    monkeypatch.setattr("agent.host.intake.GIVEN_IDS_KEPT", 5)
+    path = workspace.tasks / "a.json"
+    found = set()
+    for number in range(12):
+        other = tmp_path / f"{number}"
+        other.write_text(json.dumps({"tool": "shell", "command": f"true {number}"}))
+        (tmp_path / f"{number}.kept").hardlink_to(other)  # its inode is not used again
+        other.rename(path)
+        intake.examine(path)
+        found.update(known(intake))
+    assert len(found) == 1
+    assert len(intake._given) <= 6
+    assert path.stat().st_ino in intake._given
 
 
 def test_a_folder_that_costs_much_to_list_is_listed_less_often(

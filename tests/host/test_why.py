@@ -124,3 +124,17 @@ def test_turns_with_nothing_to_write_do_not_put_the_next_round_off(intake: Intak
     whys.begin(intake)
     whys.write_some(intake, blocked, lambda: False)
     assert all(path.stat().st_ino != before[path] for path in lines(intake))
+
+
+def test_a_file_that_was_away_between_two_looks_gets_its_line_again(intake: Intake) -> None:
+    """Whoever claimed it and gave it back has removed the line, which may hold the id that we gave."""
+    whys = Whys()
+    whys.begin(intake)
+    whys.write_some(intake, decided(intake), lambda: False)
+    path, line = (intake.site.workspace.tasks / f"t3{suffix}" for suffix in (".json", ".why"))
+    path.rename(away := path.with_name(".t3"))
+    away.rename(path)
+    line.unlink()
+    intake.examine(path)
+    whys.write("t3", intake, decided(intake))
+    assert line.exists()
