@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-MARK = "AISPOOL_BENCH_MARK"
+MARK = "BENCH_MARK"
 END_S = 20.0
 
 
