@@ -140,7 +140,7 @@ class Intake:
         return path in self._by_path or path in self._again
 
     def _change(self, entry: os.DirEntry[str]) -> int | None:
-        """Return when a file was changed that is not as we saw it; 0 when it has just gone."""
+        """Return the ctime of a file that is not as we saw it, 0 when it has just gone; None when it is."""
         try:
             status = entry.stat(follow_symlinks=False)
         except FileNotFoundError:

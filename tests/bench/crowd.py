@@ -140,7 +140,7 @@ def past(lab: Lab) -> list[Figure]:
             tries(host, 1, "seed")
             numbers[name] = {"running": [], "told": [], "task": [], "core": [], "resident": []}
         _multiply(full, "seed0", number)
-        lay_s = time.monotonic()
+        laid_s = time.monotonic()
         for turn in range(min(lab.rounds, ROUNDS)):
             for name, host in (("full", full), ("empty", empty)):
                 found = numbers[name]
@@ -153,7 +153,7 @@ def past(lab: Lab) -> list[Figure]:
             listed.append(seconds(full, "ls"))
             shown.append(seconds(full, "show", f"r{number // 2}"))
         # its scans look at a thousand results each; from then on it has been at all of them
-        time.sleep(max(lay_s + (number / SLICE + 2) * AgentConfig().scan_interval_s - time.monotonic(), 0))
+        time.sleep(max(laid_s + (number / SLICE + 2) * AgentConfig().scan_interval_s - time.monotonic(), 0))
         calm = [watched(full, lab.seconds(20))[0] * 100 for _ in range(min(lab.rounds, ROUNDS))]
     what = f"{number:,} results"
     core = numbers["full"]["core"]
